@@ -1,0 +1,1 @@
+"""Front ends: each builds a request, shows a result."""

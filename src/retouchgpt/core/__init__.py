@@ -1,0 +1,1 @@
+"""Values only: vocabulary, plan, geometry, pixels, facts, errors. No torch."""

@@ -1,0 +1,57 @@
+"""Measured facts of a photo and of an edit: what the answer may say, and what the report writes down."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of imperfection that was found in one region.
+
+    count: separate marks (0 for kinds that are areas, see vocabulary.COUNTABLE). area_px: photo px. confidence: [0, 1].
+    """
+
+    imperfection: str
+    region: str
+    count: int
+    area_px: int
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one asked edit, as measured on the pixels.
+
+    count, area_px: marks and photo px that really changed; both 0 when nothing was found there.
+    """
+
+    imperfection: str
+    region: str
+    strength: float
+    count: int
+    area_px: int
+
+    @property
+    def done(self) -> bool:
+        return self.area_px > 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that an answer may claim about one turn on one face.
+
+    found: what the photo shows (before this turn's edit). edited: one outcome per asked edit. kept: kinds that were
+    found and left on purpose. declined: the reason when nothing was attempted.
+    """
+
+    intent: str
+    found: tuple[Finding, ...] = ()
+    edited: tuple[Outcome, ...] = ()
+    kept: tuple[Finding, ...] = ()
+    declined: str = ""
+    frame: str = "viewer"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

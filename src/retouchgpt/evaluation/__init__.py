@@ -1,0 +1,1 @@
+"""Metrics and benchmarks. Nothing that ships the main job imports it."""

@@ -1,0 +1,1 @@
+"""Text to plan, dialogue, facts to words. Imports core and model."""

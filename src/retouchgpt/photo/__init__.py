@@ -1,0 +1,1 @@
+"""Files and metadata, faces, regions, tiling, composite. Imports core and model."""

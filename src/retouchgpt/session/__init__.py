@@ -1,0 +1,1 @@
+"""One photo, many instructions: the engine and its sessions."""
