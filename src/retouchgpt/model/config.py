@@ -1,0 +1,94 @@
+"""Configuration of the network: every size is these dataclasses with other numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from retouchgpt.core.errors import InvalidPlan
+
+SCALES = 6
+"""Feature maps of the image encoder, and so tokens a position (paper: T = 6)."""
+
+
+@dataclass(frozen=True)
+class LanguageModelConfig:
+    """The frozen LLM of the LLM-based embedding: a Llama by its sizes (built here) or any causal model (attached)."""
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    feed_forward: int
+    context: int
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of each box; B is the batch, positions are the token grid (image_size / strides[-1]) squared.
+
+    channels, strides: of the six encoder maps, finest first; the last three share one stride, the token grid's.
+    encoder_depth, decoder_depth: residual blocks at each map beside its one convolution (paper: 0).
+    width, blocks, heads, feed_forward_ratio: of the latent retouching transformer R (paper: 512, 8, 8, 2).
+    full_attention_every: each n-th block attends over all six scales, the others over pairs (paper: 2 of 8).
+    window: side of the attention windows in tokens (paper: 16).
+    control_grid: side of the grid on which G_ctrl decides; its maps are upsampled to the token grid.
+    base_prompts, mask_prompts: prompt tokens for the LLM, learned and from the mask (paper: 9 and 9).
+    grounded: heat maps a kind, selected by the plan (ours), or the paper's fused image-and-text sigmoid.
+    learned_gate: each skip channel learns how much of it the mask replaces (ours); False replaces all (paper).
+    correction_limit: bound of the predicted correction in [0, 1] units; 0 re-synthesises the image (paper).
+    gate: mask values (low, high) between which the edit fades in; below low no pixel changes.
+    """
+
+    name: str
+    image_size: int
+    channels: tuple[int, int, int, int, int, int]
+    strides: tuple[int, int, int, int, int, int]
+    encoder_depth: int
+    decoder_depth: int
+    width: int
+    blocks: int
+    heads: int
+    feed_forward_ratio: float
+    full_attention_every: int
+    window: int
+    control_grid: int
+    base_prompts: int
+    mask_prompts: int
+    imperfection_width: int
+    text_width: int
+    grounded: bool
+    learned_gate: bool
+    correction_limit: float
+    gate: tuple[float, float]
+    language_model: LanguageModelConfig
+
+    def __post_init__(self) -> None:
+        if len(self.channels) != SCALES or len(self.strides) != SCALES:
+            raise InvalidPlan(f"channels and strides need {SCALES} numbers each")
+        if len(set(self.strides[3:])) != 1:
+            raise InvalidPlan(f"the last three strides must be equal, got {self.strides}")
+        if self.width % self.heads:
+            raise InvalidPlan(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.image_size % (self.strides[-1] * self.window):
+            raise InvalidPlan(
+                f"image size {self.image_size} must be a multiple of window x stride {self.strides[-1] * self.window}"
+            )
+
+    @property
+    def grid(self) -> int:
+        """Side of the token grid."""
+        return self.image_size // self.strides[-1]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> NetworkConfig:
+        """Raises TypeError or InvalidPlan when a field is missing, unknown or inconsistent."""
+        values = dict(data)
+        for name in ("channels", "strides", "gate"):
+            values[name] = tuple(values[name])
+        values["language_model"] = LanguageModelConfig(**values["language_model"])
+        return cls(**values)

@@ -1,0 +1,130 @@
+"""IIP: instruction-driven imperfection prediction (paper, part 3), grounded (ours) or fused (the paper's).
+
+Grounded: heat maps S_k for all twelve kinds, seen without language and supervised on every image; the plan selects
+among them, M_s = max over k, r of A_kr S_k G_r. So every mask can be explained, and a keep-list is exact.
+Fused: image tokens and text states are joined and a sigmoid gives one mask a scale and one at pixel size.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+
+from .config import SCALES, NetworkConfig
+from .image_encoder import ImageFeatures
+from .layers import ConvAct, ResBlock, upsample
+
+KINDS = len(IMPERFECTIONS)
+PRIOR = 0.01
+"""Heat at the start of training."""
+COMPACT_MARKS = tuple(IMPERFECTIONS.index(k) for k in ("acne", "freckles", "spots", "moles", "scars"))
+"""Kinds that look alike: a mark belongs to the one whose heat is highest."""
+
+
+class Selection(NamedTuple):
+    """Where to edit, at the finest map's resolution (h, w); values in [0, 1].
+
+    kinds: (B, 12, h, w) mask of each asked kind. mask: M_s, (B, 1, h, w), their maximum.
+    strength: (B, 1, h, w), how much of the correction is wanted there.
+    """
+
+    kinds: Tensor
+    mask: Tensor
+    strength: Tensor
+
+
+class GroundedImperfection(nn.Module):
+    """ImageFeatures -> logits of the heat maps S_k, (B, 12, h, w) at the finest map's resolution."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        widths = [config.imperfection_width, *(min(c, 2 * config.imperfection_width) for c in config.channels[1:])]
+        self.factors = [config.strides[i + 1] // config.strides[i] for i in range(SCALES - 1)]
+        self.lateral = nn.ModuleList(nn.Conv2d(config.channels[i], widths[i], 1) for i in range(SCALES))
+        self.descend = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in range(SCALES - 1))
+        self.refine = nn.ModuleList(
+            nn.Sequential(ConvAct(widths[i], widths[i]), ResBlock(widths[i])) for i in range(SCALES)
+        )
+        self.head = nn.Conv2d(widths[0], KINDS, 1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.constant_(self.head.bias, float(torch.logit(torch.tensor(PRIOR))))  # type: ignore[arg-type]
+
+    def forward(self, features: ImageFeatures) -> Tensor:
+        x = self.refine[-1](self.lateral[-1](features.maps[-1]))
+        for i in reversed(range(SCALES - 1)):
+            x = self.lateral[i](features.maps[i]) + upsample(self.descend[i](x), self.factors[i])
+            x = self.refine[i](x)
+        return self.head(x)
+
+
+class FusedImperfection(nn.Module):
+    """f_img (B, W, 6, g, g) and f_txt (B, L, D) -> mask logits: six of (B, 1, g, g), and one at pixel size."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.text = nn.Linear(config.text_width, 2 * config.width)
+        self.join = nn.ModuleList(ConvAct(config.width, config.width) for _ in range(SCALES))
+        self.heads = nn.ModuleList(nn.Conv2d(config.width, 1, 1) for _ in range(SCALES))
+        self.pixel = ConvAct(config.channels[0] + SCALES, config.channels[0])
+        self.pixel_head = nn.Conv2d(config.channels[0], 1, 1)
+
+    def forward(self, features: ImageFeatures, text: Tensor) -> tuple[list[Tensor], Tensor]:
+        scale, shift = self.text(text.mean(1)).chunk(2, -1)
+        joined = features.tokens * (1 + scale[:, :, None, None, None]) + shift[:, :, None, None, None]
+        logits = [head(join(joined[:, :, i])) for i, (join, head) in enumerate(zip(self.join, self.heads, strict=True))]
+        finest = features.maps[0]
+        coarse = F.interpolate(torch.cat(logits, 1), finest.shape[-2:], mode="bilinear", align_corners=False)
+        return logits, self.pixel_head(self.pixel(torch.cat([finest, coarse], 1)))
+
+
+def select(heat: Tensor, edit: Tensor, keep: Tensor, regions: Tensor, brush: Tensor | None = None) -> Selection:
+    """M_s of a plan: heat maps, narrowed to what was asked and where, without what must stay.
+
+    heat: S, (B, 12, h, w). edit, keep: (B, 12, 18), see EditPlan. regions: G, (B, 18, h, w).
+    brush: (B, 1, h, w), a user's own mask; where given, the edit happens inside it whether or not it was found.
+    """
+    asked = edit.gt(0).to(heat.dtype)
+    reach = _reach(asked, regions)
+    weight = torch.einsum("bkr,brhw->bkhw", edit, regions) / torch.einsum("bkr,brhw->bkhw", asked, regions).clamp_min(
+        1e-4
+    )
+    kept = _reach(keep, regions)
+    kinds = heat * reach * (1 - kept)
+    protected = (heat * kept).amax(1, keepdim=True)
+    kinds = kinds * _wins(heat, kinds.gt(0), kept) * (1 - protected)
+    if brush is not None:
+        wanted = asked.amax(2)[:, :, None, None].expand_as(heat)
+        first = wanted * (heat + 1e-3) >= (wanted * (heat + 1e-3)).amax(1, keepdim=True)
+        kinds = torch.maximum(kinds, first * wanted * (1 - kept)) * brush
+        weight = torch.maximum(weight, edit.amax(2)[:, :, None, None].expand_as(weight))
+    mask, index = kinds.max(1, keepdim=True)
+    return Selection(kinds, mask, weight.gather(1, index).clamp(0, 1))
+
+
+def given(kinds: Tensor) -> Selection:
+    """A selection from known masks (B, 12, h, w) at full strength: the painted ones in training."""
+    mask = kinds.amax(1, keepdim=True)
+    return Selection(kinds, mask, torch.ones_like(mask))
+
+
+def _reach(matrix: Tensor, regions: Tensor) -> Tensor:
+    """max over r of matrix_kr G_r: (B, 12, 18), (B, 18, h, w) -> (B, 12, h, w), skipping what no one asked."""
+    out = regions.new_zeros(matrix.shape[0], matrix.shape[1], *regions.shape[-2:])
+    for b, k, r in matrix.nonzero().tolist():
+        out[b, k] = torch.maximum(out[b, k], matrix[b, k, r] * regions[b, r])
+    return out
+
+
+def _wins(heat: Tensor, asked: Tensor, kept: Tensor) -> Tensor:
+    """[0, 1] of whether an asked mark of a look-alike kind is hotter than every look-alike that was not asked."""
+    marks = heat[:, COMPACT_MARKS]
+    unasked = (~asked[:, COMPACT_MARKS].flatten(2).any(2))[:, :, None, None].to(heat.dtype)
+    rival = torch.maximum(marks * unasked, marks * kept[:, COMPACT_MARKS]).amax(1, keepdim=True)
+    out = torch.ones_like(heat)
+    out[:, COMPACT_MARKS] = ((marks - rival) / 0.2 + 0.5).clamp(0, 1)
+    return out

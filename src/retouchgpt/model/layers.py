@@ -1,0 +1,59 @@
+"""Convolutions shared by encoder, imperfection prediction, decoder and discriminator.
+
+No normalisation layers: they cost several times a convolution in CPU training. Variance is held by He initialisation
+and by scaling each residual branch to zero at the start.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.2
+
+
+class ConvAct(nn.Module):
+    """3x3 (or 1x1) convolution and leaky ReLU: (B, in, H, W) -> (B, out, H/stride, W/stride)."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, stride: int = 1, kernel: int = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2)
+        nn.init.kaiming_normal_(self.conv.weight, a=SLOPE)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(self.conv(x), SLOPE, inplace=True)
+
+
+class ResBlock(nn.Module):
+    """x + conv(act(conv(x))), the branch starting at zero: (B, C, H, W) -> the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvAct(channels, channels)
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.first(x))
+
+
+def stack(channels_in: int, channels_out: int, depth: int, *, stride: int = 1) -> nn.Sequential:
+    """One convolution to `channels_out`, then `depth` residual blocks."""
+    return nn.Sequential(
+        ConvAct(channels_in, channels_out, stride=stride), *(ResBlock(channels_out) for _ in range(depth))
+    )
+
+
+def zero_conv(channels_in: int, channels_out: int, kernel: int = 1) -> nn.Conv2d:
+    """A convolution that starts as zero, for heads whose effect should grow from nothing."""
+    conv = nn.Conv2d(channels_in, channels_out, kernel, 1, kernel // 2)
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
+
+
+def upsample(x: Tensor, factor: int) -> Tensor:
+    """Bilinear enlargement by a whole factor: (B, C, H, W) -> (B, C, H factor, W factor)."""
+    return x if factor == 1 else F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)

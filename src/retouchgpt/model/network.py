@@ -1,0 +1,133 @@
+"""RetouchNetwork: every box of the paper in the order the data takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import NetworkConfig
+from .control import Control, ControlMaps
+from .decoder import Decoder
+from .image_encoder import ImageEncoder, ImageFeatures
+from .imperfection import KINDS, FusedImperfection, GroundedImperfection, Selection, select
+from .latent_transformer import LatentTransformer
+from .layers import upsample
+from .llm_embedding import DialogueTokens, LanguageEmbedding
+
+
+class Request(NamedTuple):
+    """What is asked of a batch of images.
+
+    edit, keep: (B, 12, 18), from EditPlan. regions: G, (B, 18, H, W), any size. dialogue: the instruction's tokens for
+    the LLM, or None. brush: (B, 1, H, W), any size, or None. text: f_txt (B, L, D), for the fused IIP only.
+    """
+
+    edit: Tensor
+    keep: Tensor
+    regions: Tensor
+    dialogue: DialogueTokens | None = None
+    brush: Tensor | None = None
+    text: Tensor | None = None
+
+
+class Retouched(NamedTuple):
+    """image: x_r, (B, 3, H, W) in [0, 1]. correction: x_r - x_s before clipping, exactly 0 outside the mask.
+    mask: the edit's weight, (B, 1, H, W) in [0, 1]; 0 where no pixel changes. selection, control: for explanations.
+    logits: the LLM's, or None."""
+
+    image: Tensor
+    correction: Tensor
+    mask: Tensor
+    selection: Selection
+    control: ControlMaps
+    logits: Tensor | None
+
+
+class RetouchNetwork(nn.Module):
+    """Images are (B, 3, H, W), sRGB in [0, 1], H and W multiples of strides[-1] * window (512 as trained)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = ImageEncoder(config)
+        self.imperfection: nn.Module = GroundedImperfection(config) if config.grounded else FusedImperfection(config)
+        self.embedding = LanguageEmbedding(config)
+        self.control = Control(config)
+        self.transformer = LatentTransformer(config)
+        self.decoder = Decoder(config)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path | None = None) -> RetouchNetwork:
+        """See checkpoint.from_pretrained."""
+        from .checkpoint import from_pretrained
+
+        return from_pretrained(folder)
+
+    def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:
+        """See checkpoint.save_pretrained."""
+        from .checkpoint import save_pretrained
+
+        return save_pretrained(self, folder, dtype=dtype)
+
+    def encode(self, image: Tensor) -> ImageFeatures:
+        """E_img, once a photo."""
+        return self.encoder(image)
+
+    def find(self, features: ImageFeatures) -> Tensor:
+        """Heat maps S of all kinds, (B, 12, h, w) in [0, 1] at the finest map's resolution (grounded IIP only)."""
+        if not self.config.grounded:
+            raise TypeError("the fused IIP has no heat maps a kind; it needs an instruction")
+        return self.imperfection(features).sigmoid()
+
+    def forward(
+        self, image: Tensor, request: Request, features: ImageFeatures | None = None, heat: Tensor | None = None
+    ) -> Retouched:
+        """Retouch; `features` and `heat` from an earlier look at the same image save their cost."""
+        features = self.encode(image) if features is None else features
+        where = self.select(features, request, heat)
+        return self.repair(image, features, where, request.dialogue)
+
+    def select(self, features: ImageFeatures, request: Request, heat: Tensor | None = None) -> Selection:
+        """IIP: where to edit."""
+        if self.config.grounded:
+            heat = self.find(features) if heat is None else heat
+            regions, brush = (_fit(x, heat) for x in (request.regions, request.brush))
+            assert regions is not None
+            return select(heat, request.edit, request.keep, regions, brush)
+        assert request.text is not None, "the fused IIP needs the text encoder's states"
+        _, logits = self.imperfection(features, request.text)
+        mask = logits.sigmoid()
+        return Selection(mask.expand(-1, KINDS, -1, -1), mask, torch.ones_like(mask))
+
+    def repair(
+        self, image: Tensor, features: ImageFeatures, where: Selection, dialogue: DialogueTokens | None = None
+    ) -> Retouched:
+        """LBE, G_ctrl, R and D: what stands in the mask's place."""
+        grid = features.tokens.shape[-2:]
+        prompts = self.embedding(features.tokens, where.mask, dialogue)
+        control = self.control(prompts, where.mask, (grid[0], grid[1]))
+        repaired = self.transformer(features.tokens, F.adaptive_max_pool2d(where.mask, grid), control)
+        return self.compose(image, self.decoder(features, repaired, where), where, control, prompts.logits)
+
+    def compose(
+        self, image: Tensor, decoded: Tensor, where: Selection, control: ControlMaps, logits: Tensor | None
+    ) -> Retouched:
+        """x_r = x_s + strength * gate(M_s) * correction, with the gate exactly 0 below its lower edge."""
+        low, high = self.config.gate
+        stride = self.config.strides[0]
+        gate = ((upsample(where.mask, stride) - low) / (high - low)).clamp(0, 1)
+        gate = gate * upsample(where.strength, stride)
+        raw = decoded if self.config.correction_limit else decoded - image
+        correction = gate * raw
+        return Retouched((image + correction).clamp(0, 1), correction, gate, where, control, logits)
+
+
+def _fit(x: Tensor | None, like: Tensor) -> Tensor | None:
+    """Resize a map to the size of `like`."""
+    if x is None or x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False, antialias=True)

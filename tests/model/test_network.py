@@ -1,0 +1,208 @@
+"""Contract of the network: shapes, exactness outside the mask, saving, every preset."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from retouchgpt.core.errors import WeightsAltered, WeightsMismatch, WeightsMissing
+from retouchgpt.core.plan import Edit, EditPlan, Keep
+from retouchgpt.core.vocabulary import IMPERFECTIONS, REGIONS
+from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
+from retouchgpt.model.imperfection import given, select
+from retouchgpt.model.llm_embedding import DialogueTokens, build_language_model
+from retouchgpt.model.network import Request, RetouchNetwork
+from retouchgpt.model.presets import PAPER, PRESETS, TINY
+
+
+def request(plan: EditPlan, size: int = 128, rows: int = 1, **extra: object) -> Request:
+    def tile(matrix: object) -> torch.Tensor:
+        return torch.as_tensor(matrix)[None].expand(rows, -1, -1)
+
+    regions = torch.ones(rows, len(REGIONS), size, size)
+    return Request(tile(plan.edit_matrix()), tile(plan.keep_matrix()), regions, **extra)  # type: ignore[arg-type]
+
+
+def awake(network: RetouchNetwork) -> RetouchNetwork:
+    """Heads start at zero; give every parameter a value, so that nothing is equal by accident."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(torch.randn(p.shape, generator=generator) * 0.05)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def tiny() -> RetouchNetwork:
+    return awake(create("tiny"))
+
+
+@pytest.fixture(scope="module")
+def image() -> torch.Tensor:
+    return torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+
+
+@torch.inference_mode()
+def test_shapes(tiny: RetouchNetwork, image: torch.Tensor) -> None:
+    features = tiny.encode(image)
+    assert features.tokens.shape == (1, 16, 6, 8, 8)
+    assert tiny.find(features).shape == (1, len(IMPERFECTIONS), 64, 64)
+    out = tiny(image, request(EditPlan("retouch", (Edit("all"),))))
+    assert out.image.shape == image.shape
+    assert out.mask.shape == (1, 1, 128, 128)
+    assert out.control.alpha.shape == (1, 6, 8, 8, 16)
+
+
+@torch.inference_mode()
+def test_nothing_changes_outside_the_mask(tiny: RetouchNetwork, image: torch.Tensor) -> None:
+    heat = torch.zeros(1, len(IMPERFECTIONS), 64, 64)
+    heat[:, 0, 20:30, 20:30] = 1
+    out = tiny(image, request(EditPlan("retouch", (Edit("acne"),))), heat=heat)
+    outside = (out.mask == 0).expand_as(image)
+    assert 0 < (~outside).float().mean() < 0.1
+    assert torch.equal(out.image[outside], image[outside])
+    assert not torch.equal(out.image, image)
+
+
+@torch.inference_mode()
+def test_strength_scales_the_correction(tiny: RetouchNetwork, image: torch.Tensor) -> None:
+    heat = torch.full((1, len(IMPERFECTIONS), 64, 64), 0.7)
+    full = tiny(image, request(EditPlan("retouch", (Edit("acne"),))), heat=heat)
+    half = tiny(image, request(EditPlan("retouch", (Edit("acne", strength=0.5),))), heat=heat)
+    assert full.correction.abs().sum() > 0
+    torch.testing.assert_close(half.correction, full.correction / 2)
+
+
+@torch.inference_mode()
+def test_tokens_of_another_image_do_not_leak_between_rows(tiny: RetouchNetwork) -> None:
+    images = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(3))
+    plan = EditPlan("retouch", (Edit("all"),))
+    heat = torch.full((2, len(IMPERFECTIONS), 64, 64), 0.7)
+    both = tiny(images, request(plan, rows=2), heat=heat).image
+    alone = torch.cat([tiny(images[i : i + 1], request(plan), heat=heat[:1]).image for i in range(2)])
+    assert not torch.equal(both, images)
+    torch.testing.assert_close(both, alone, atol=1e-5, rtol=1e-4)
+
+
+def heat_of(**kinds: float) -> torch.Tensor:
+    heat = torch.zeros(1, len(IMPERFECTIONS), 4, 4)
+    for kind, value in kinds.items():
+        heat[:, IMPERFECTIONS.index(kind)] = value
+    return heat
+
+
+def masks(plan: EditPlan, heat: torch.Tensor, regions: torch.Tensor | None = None) -> torch.Tensor:
+    q = request(plan, size=4)
+    return select(heat, q.edit, q.keep, q.regions if regions is None else regions).mask
+
+
+def test_selection_follows_kind_and_region() -> None:
+    regions = torch.zeros(1, len(REGIONS), 4, 4)
+    regions[:, REGIONS.index("left_cheek"), :, :2] = 1
+    mask = masks(EditPlan("retouch", (Edit("acne", "left_cheek"),)), heat_of(acne=0.9, redness=1.0), regions)
+    torch.testing.assert_close(mask[..., :2], torch.full((1, 1, 4, 2), 0.9))
+    assert mask[..., 2:].abs().max() == 0
+
+
+def test_keep_wins_over_edit() -> None:
+    assert masks(EditPlan("retouch", (Edit("all"),), (Keep("moles"),)), heat_of(moles=0.9)).max() == 0
+    assert masks(EditPlan("retouch", (Edit("acne"),), (Keep("freckles"),)), heat_of(acne=0.6, freckles=0.9)).max() == 0
+
+
+def test_a_mark_belongs_to_its_hottest_kind() -> None:
+    assert masks(EditPlan("retouch", (Edit("acne"),)), heat_of(acne=0.4, moles=0.9)).max() == 0
+    assert masks(EditPlan("retouch", (Edit("acne"),)), heat_of(acne=0.9, moles=0.4)).min() > 0.85
+
+
+def test_brush_is_obeyed() -> None:
+    q = request(EditPlan("retouch", (Edit("moles"),)), size=4)
+    brush = torch.zeros(1, 1, 4, 4)
+    brush[..., 1, 1] = 1
+    mask = select(heat_of(moles=0.1), q.edit, q.keep, q.regions, brush).mask
+    assert mask[0, 0, 1, 1] == 1
+    assert mask.sum() == 1
+
+
+@torch.inference_mode()
+def test_instruction_reaches_pixels_through_the_llm(image: torch.Tensor) -> None:
+    network = awake(create("tiny"))
+    torch.manual_seed(0)
+    network.embedding.attach(build_language_model(TINY.language_model))
+
+    def look(ids: list[int]) -> torch.Tensor:
+        text = torch.tensor([ids])
+        dialogue = DialogueTokens(torch.tensor([1, 2]), torch.tensor([3]), text, torch.ones_like(text))
+        where = given(torch.full((1, 12, 64, 64), 0.8))
+        return network.repair(image, network.encode(image), where, dialogue).correction
+
+    assert torch.equal(look([5, 6, 7]), look([5, 6, 7]))
+    assert (look([5, 6, 7]) - look([9, 9, 7])).abs().max() > 1e-6
+
+
+@torch.inference_mode()
+def test_padding_changes_nothing(image: torch.Tensor) -> None:
+    network = awake(create("tiny"))
+    network.embedding.attach(build_language_model(TINY.language_model))
+    where = given(torch.full((1, 12, 64, 64), 0.8))
+
+    def look(text: list[int], attention: list[int]) -> torch.Tensor:
+        dialogue = DialogueTokens(torch.tensor([1]), torch.tensor([2]), torch.tensor([text]), torch.tensor([attention]))
+        return network.repair(image, network.encode(image), where, dialogue).correction
+
+    torch.testing.assert_close(look([5, 6], [1, 1]), look([5, 6, 6, 6], [1, 1, 0, 0]), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tiny", "compact"])
+def test_saved_and_reloaded_equal(name: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    network = awake(create(name))
+    save_pretrained(network, tmp_path)
+    again = from_pretrained(tmp_path)
+    assert again.config == network.config
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+
+
+def test_paper_builds_on_meta_and_matches_the_presets_numbers() -> None:
+    with torch.device("meta"):
+        network = RetouchNetwork(PAPER)
+    sizes = {name: sum(p.numel() for p in box.parameters()) / 1e6 for name, box in network.named_children()}
+    print({name: round(size, 1) for name, size in sizes.items()})
+    assert sum(p.numel() for p in network.encoder.levels.parameters()) / 1e6 == pytest.approx(6.3, abs=0.05)
+    assert 20 < sizes["transformer"] < 40
+
+
+def test_fused_prediction_runs_at_tiny_size(image: torch.Tensor) -> None:
+    network = awake(RetouchNetwork(replace(TINY, grounded=False, learned_gate=False, correction_limit=0.0)))
+    out = network(image, request(EditPlan("retouch", (Edit("all"),)), text=torch.randn(1, 5, 384)))
+    assert out.image.shape == image.shape
+    with pytest.raises(TypeError, match="fused"):
+        network.find(network.encode(image))
+
+
+def test_bad_weights_are_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(WeightsMissing):
+        from_pretrained(tmp_path)
+    save_pretrained(create("tiny"), tmp_path)
+    weights = tmp_path / "model.safetensors"
+    original = weights.read_bytes()
+    weights.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    with pytest.raises(WeightsAltered):
+        from_pretrained(tmp_path)
+    weights.write_bytes(original)
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(WeightsMismatch, match="format 99"):
+        from_pretrained(tmp_path)
+
+
+def test_wrong_image_shape_is_named(tiny: RetouchNetwork) -> None:
+    with pytest.raises(ValueError, match=r"\(1, 3, 100, 100\)"):
+        tiny.encode(torch.rand(1, 3, 100, 100))
+
+
+def test_presets_are_consistent() -> None:
+    for name, preset in PRESETS.items():
+        assert preset.name == name
+        assert type(preset).from_json(preset.to_json()) == preset
