@@ -1,0 +1,162 @@
+"""Training crops from the painted cache: one index, one crop, always the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from retouchgpt.core.errors import BadData
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+
+FloatImage = NDArray[np.float32]
+KINDS = len(IMPERFECTIONS)
+
+
+class Crop(NamedTuple):
+    """One training crop (or a batch of them, with a leading axis).
+
+    image, target: (3, S, S) in [0, 1]; the target is the image without the asked imperfections. kinds: painted masks
+    (12, s, s), ignore and region (the instruction's): (1, s, s), s = S / stride. words: (12,) asked kinds, 0 or 1.
+    """
+
+    image: Tensor
+    target: Tensor
+    kinds: Tensor
+    ignore: Tensor
+    region: Tensor
+    words: Tensor
+
+    @property
+    def asked(self) -> Tensor:
+        """Mask of what was asked of a batch, (B, 12, s, s)."""
+        return self.narrowed(self.kinds)
+
+    def narrowed(self, heat: Tensor) -> Tensor:
+        """Heat maps (B, 12, s, s) where the instruction reaches."""
+        return heat * self.words[:, :, None, None] * self.region
+
+
+class PaintedCrops(Dataset[Crop]):
+    """Crops of a painted cache; index -> Crop is a pure function of (seed, index) and the cache's length."""
+
+    def __init__(self, folder: str | Path, *, crop: int, stride: int, seed: int, augment: bool = True) -> None:
+        from retouchgpt.data.cache import PaintedCache
+
+        self.cache = PaintedCache(Path(folder))
+        self.samples = len(self.cache)
+        if not self.samples:
+            raise BadData(f"the painted cache {folder} is empty. Paint some samples first.")
+        self.crop, self.stride, self.seed, self.augment = crop, stride, seed, augment
+
+    def __len__(self) -> int:
+        return 1 << 40
+
+    def __getitem__(self, index: int) -> Crop:
+        rng = np.random.default_rng((self.seed, index))
+        sample = self.cache[int(rng.integers(self.samples))]
+        asked = _ask(rng, tuple(sample.deltas))
+        layers, region = _cut(rng, sample, asked, self.crop, self.augment)
+        image, target, kinds, ignore = layers
+        if self.augment:
+            image, target = _camera(rng, image, target)
+        size = (self.crop // self.stride, self.crop // self.stride)
+        maps = [cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (kinds, ignore, region)]
+        words = np.array([k in asked for k in IMPERFECTIONS], np.float32)
+        return Crop(*(_tensor(x) for x in (image, target, *maps)), torch.from_numpy(words))
+
+
+def _ask(rng: np.random.Generator, painted: tuple[str, ...]) -> tuple[str, ...]:
+    """Which kinds an instruction names: mostly one, sometimes several, all, or one that is not there."""
+    roll = rng.random()
+    if not painted or roll < 0.05:
+        return (str(rng.choice(IMPERFECTIONS)),)
+    if roll < 0.65:
+        return (str(rng.choice(painted)),)
+    if roll < 0.8:
+        return painted
+    return tuple(k for k in painted if rng.random() < 0.5) or (str(rng.choice(painted)),)
+
+
+def _cut(
+    rng: np.random.Generator, sample: Any, asked: tuple[str, ...], crop: int, augment: bool
+) -> tuple[tuple[FloatImage, FloatImage, FloatImage, FloatImage], FloatImage]:
+    """A crop around something asked: image, target, kinds, ignore, and the part of it that the instruction covers."""
+    height, width = sample.image.shape[:2]
+    scale = float(rng.uniform(0.8, 1.3)) if augment and rng.random() < 0.5 else 1.0
+    side = min(round(crop / scale), height, width)
+    x, y = _corner(rng, sample, asked, side)
+    window = (slice(y, y + side), slice(x, x + side))
+    region = _region(rng, side)
+    image = sample.image[window].astype(np.float32) / 255
+    target = image.copy()
+    for kind in asked:
+        if kind in sample.deltas:
+            target -= sample.deltas[kind][window].astype(np.float32) / 255 * region[..., None]
+    kinds = np.zeros((side, side, KINDS), np.float32)
+    for kind, alpha in sample.alphas.items():
+        kinds[..., IMPERFECTIONS.index(kind)] = alpha[window].astype(np.float32) / 255
+    ignore = (sample.ignore[window] > 127).astype(np.float32)
+    layers = [image, target.clip(0, 1), kinds, ignore, region]
+    if side != crop:
+        way = cv2.INTER_AREA if side > crop else cv2.INTER_LINEAR
+        layers = [_resize(layer, crop, way) for layer in layers]
+    if augment and rng.random() < 0.5:
+        layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
+    image, target, kinds, ignore, region = layers
+    return (image, target, kinds, ignore), region
+
+
+def _resize(layer: FloatImage, side: int, way: int) -> FloatImage:
+    """cv2.resize takes at most four channels with some interpolations; go through them in turns."""
+    if layer.ndim == 3 and layer.shape[2] > 4:
+        parts = [cv2.resize(layer[..., i : i + 4], (side, side), interpolation=way) for i in range(0, KINDS, 4)]
+        return np.concatenate(parts, 2)
+    return cv2.resize(layer, (side, side), interpolation=way)
+
+
+def _corner(rng: np.random.Generator, sample: Any, asked: tuple[str, ...], side: int) -> tuple[int, int]:
+    """Left upper corner of a crop: mostly one that holds a place of an asked kind, else anywhere."""
+    height, width = sample.image.shape[:2]
+    present = [k for k in asked if k in sample.alphas]
+    if present and rng.random() < 0.8:
+        rows, columns = np.nonzero(sample.alphas[present[int(rng.integers(len(present)))]] > 100)
+        if len(rows):
+            i = int(rng.integers(len(rows)))
+            x, y = int(columns[i]) - int(rng.integers(side)), int(rows[i]) - int(rng.integers(side))
+            return int(np.clip(x, 0, width - side)), int(np.clip(y, 0, height - side))
+    return int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
+
+
+def _region(rng: np.random.Generator, side: int) -> FloatImage:
+    """The instruction's region: mostly all of the crop, sometimes one side of a soft line through it."""
+    if rng.random() < 0.75:
+        return np.ones((side, side), np.float32)
+    angle, offset = rng.uniform(0, 2 * np.pi), rng.uniform(-0.25, 0.25) * side
+    y, x = np.mgrid[:side, :side].astype(np.float32) - side / 2
+    line = (x * np.cos(angle) + y * np.sin(angle) - offset) / (0.04 * side)
+    return (1 / (1 + np.exp(-line.clip(-20, 20)))).astype(np.float32)
+
+
+def _camera(rng: np.random.Generator, image: FloatImage, target: FloatImage) -> tuple[FloatImage, FloatImage]:
+    """The same change of exposure, contrast and white balance for both; now and then black and white."""
+    gain = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.04, 3)).astype(np.float32)
+    gamma = np.float32(np.exp(rng.normal(0, 0.12)))
+    grey = rng.random() < 0.04
+
+    def develop(x: FloatImage) -> FloatImage:
+        y = np.clip(x * gain, 1e-4, 1) ** gamma
+        return np.repeat(y.mean(2, keepdims=True), 3, 2) if grey else y
+
+    return develop(image), develop(target)
+
+
+def _tensor(x: FloatImage) -> Tensor:
+    x = x if x.ndim == 3 else x[..., None]
+    return torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1), dtype=np.float32))

@@ -1,0 +1,79 @@
+"""The terms of the objective. Images are (B, 3, H, W) in [0, 1], maps (B, K, h, w) in [0, 1]; each term is a scalar."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FLOOR_PX = 64.0
+"""Least mass a kind's loss is normalised by, so that crops without that kind do not shout."""
+FLOOR_ERROR = 3.0
+"""Least summed input error a repair is normalised by, in px of full difference."""
+
+
+def mask_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
+    """Focal cross-entropy on soft targets, each kind normalised by its own positives (ours, for small marks).
+
+    logits, target: (B, K, h, w). ignore: (B, 1, h, w), 1 where an unlabelled native imperfection may lie; it silences
+    negatives there, never positives.
+    """
+    heat = logits.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    weight = (heat.detach() - target).abs().square() * (1 - ignore * (target < 0.05))
+    mass = target.sum((0, 2, 3)).clamp_min(FLOOR_PX)
+    return ((weight * entropy).sum((0, 2, 3)) / mass).mean()
+
+
+def dice_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
+    """1 - soft Dice, averaged over the kinds that are present in the batch; shapes as in `mask_loss`."""
+    heat = logits.sigmoid() * (1 - ignore * (target < 0.05))
+    overlap = (heat * target).sum((0, 2, 3))
+    total = (heat.square() + target.square()).sum((0, 2, 3))
+    present = target.sum((0, 2, 3)) > FLOOR_PX
+    dice = 1 - (2 * overlap + 1) / (total + 1)
+    return (dice * present).sum() / present.sum().clamp_min(1)
+
+
+def repair_loss(out: Tensor, target: Tensor, image: Tensor, region: Tensor) -> Tensor:
+    """Error left over the error there was, inside `region` (B, 1, H, W): 1 for an untouched photo, 0 for the target.
+
+    Normalising by each photo's own error lets faint redness weigh as much as a black mole.
+    """
+    left = ((out - target).abs().mean(1, keepdim=True) * region).sum((1, 2, 3))
+    before = ((image - target).abs().mean(1, keepdim=True) * region).sum((1, 2, 3))
+    return (left / (before + FLOOR_ERROR)).mean()
+
+
+def texture_loss(out: Tensor, target: Tensor, image: Tensor, region: Tensor) -> Tensor:
+    """`repair_loss` of horizontal and vertical pixel differences, which smears and flat patches fail."""
+    terms = [
+        repair_loss(*(x.diff(dim=axis) for x in (out, target, image)), _shrink(region, axis))  # type: ignore[arg-type]
+        for axis in (2, 3)
+    ]
+    return torch.stack(terms).mean()
+
+
+def ssim_loss(out: Tensor, target: Tensor, region: Tensor, window: int = 7) -> Tensor:
+    """1 - SSIM (Wang et al., 2004; uniform window), averaged over `region` (B, 1, H, W)."""
+    similarity = ssim_map(out, target, window)
+    return 1 - (similarity * region).sum() / (region.sum() * out.shape[1]).clamp_min(1)
+
+
+def ssim_map(a: Tensor, b: Tensor, window: int = 7) -> Tensor:
+    """SSIM at each pixel, (B, C, H, W), range [-1, 1]; borders are averaged over what lies inside."""
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
+
+    mean_a, mean_b = mean(a), mean(b)
+    var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
+    covariance = mean(a * b) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    return ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+
+
+def _shrink(region: Tensor, axis: int) -> Tensor:
+    """The region between neighbours along an axis."""
+    size = region.shape[axis]
+    return torch.minimum(region.narrow(axis, 0, size - 1), region.narrow(axis, 1, size - 1))
