@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from retouchgpt.core.pixels import linear_to_srgb, srgb_to_linear
 from retouchgpt.core.vocabulary import NAMED_REGIONS
 from retouchgpt.photo.regions import region_maps, skin_map
 
-FloatImage = NDArray[np.float32]
+FloatImage = NDArray[Any]
 
 EPSILON = 0.004
 """Added to linear light before the logarithm, so that black stays finite."""
@@ -137,12 +138,21 @@ class Canvas:
         return np.stack([(columns + jitter[0]) * 4, (rows + jitter[1]) * 4], 1).astype(np.float32)
 
     def window(self, x: float, y: float, reach: float) -> tuple[int, int, int, int]:
-        """(x0, y0, x1, y1) of a square window of half-side `reach` px around a point, clipped to the canvas."""
-        x0, y0 = max(int(x - reach), 0), max(int(y - reach), 0)
-        return x0, y0, min(int(x + reach) + 1, self.width), min(int(y + reach) + 1, self.height)
+        """(x0, y0, x1, y1) of a square window of half-side `reach` px around a point, see `box`."""
+        return self.box(np.array([[x, y]], np.float32), reach)
+
+    def box(self, points: FloatImage, margin: float) -> tuple[int, int, int, int]:
+        """(x0, y0, x1, y1) around points (n, 2), inside the canvas and never smaller than 3 px, also for points that
+        lie off the canvas."""
+        size = np.array((self.width, self.height))
+        low = np.clip(np.floor(points.min(0) - margin), 0, size - 3).astype(int)
+        high = np.clip(np.ceil(points.max(0) + margin) + 1, low + 3, size).astype(int)
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def mark(self, kind: str, region: str, x: int, y: int, delta: FloatImage, alpha: FloatImage) -> Mark:
         """A mark whose paint fades out where there is no paintable skin under it."""
         window = slice(y, y + alpha.shape[0]), slice(x, x + alpha.shape[1])
         allowed = self.skin[window]
-        return Mark(kind, region, x, y, (delta * allowed[..., None]).astype(np.float32), (alpha * allowed).astype(np.float32))
+        return Mark(
+            kind, region, x, y, (delta * allowed[..., None]).astype(np.float32), (alpha * allowed).astype(np.float32)
+        )

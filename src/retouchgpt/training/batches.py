@@ -14,8 +14,9 @@ from torch.utils.data import Dataset
 
 from retouchgpt.core.errors import BadData
 from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.data.native import stack_by_kind
 
-FloatImage = NDArray[np.float32]
+FloatImage = NDArray[Any]
 KINDS = len(IMPERFECTIONS)
 
 
@@ -23,7 +24,8 @@ class Crop(NamedTuple):
     """One training crop (or a batch of them, with a leading axis).
 
     image, target: (3, S, S) in [0, 1]; the target is the image without the asked imperfections. kinds: painted masks
-    (12, s, s), ignore and region (the instruction's): (1, s, s), s = S / stride. words: (12,) asked kinds, 0 or 1.
+    (12, s, s). ignore: (12, s, s), 1 where a native imperfection of the kind may lie. region: the instruction's,
+    (1, s, s), s = S / stride. words: (12,) asked kinds, 0 or 1.
     """
 
     image: Tensor
@@ -67,7 +69,7 @@ class PaintedCrops(Dataset[Crop]):
         if self.augment:
             image, target = _camera(rng, image, target)
         size = (self.crop // self.stride, self.crop // self.stride)
-        maps = [cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (kinds, ignore, region)]
+        maps = [_resize(x, size[0], cv2.INTER_AREA) for x in (kinds, ignore, region)]
         words = np.array([k in asked for k in IMPERFECTIONS], np.float32)
         return Crop(*(_tensor(x) for x in (image, target, *maps)), torch.from_numpy(words))
 
@@ -102,7 +104,7 @@ def _cut(
     kinds = np.zeros((side, side, KINDS), np.float32)
     for kind, alpha in sample.alphas.items():
         kinds[..., IMPERFECTIONS.index(kind)] = alpha[window].astype(np.float32) / 255
-    ignore = (sample.ignore[window] > 127).astype(np.float32)
+    ignore = stack_by_kind(sample.ignore[window])
     layers = [image, target.clip(0, 1), kinds, ignore, region]
     if side != crop:
         way = cv2.INTER_AREA if side > crop else cv2.INTER_LINEAR

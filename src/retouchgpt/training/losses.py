@@ -15,7 +15,7 @@ FLOOR_ERROR = 3.0
 def mask_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
     """Focal cross-entropy on soft targets, each kind normalised by its own positives (ours, for small marks).
 
-    logits, target: (B, K, h, w). ignore: (B, 1, h, w), 1 where an unlabelled native imperfection may lie; it silences
+    logits, target: (B, K, h, w). ignore: (B, K, h, w), 1 where an unlabelled native imperfection may lie; it silences
     negatives there, never positives.
     """
     heat = logits.sigmoid()
@@ -48,7 +48,7 @@ def repair_loss(out: Tensor, target: Tensor, image: Tensor, region: Tensor) -> T
 def texture_loss(out: Tensor, target: Tensor, image: Tensor, region: Tensor) -> Tensor:
     """`repair_loss` of horizontal and vertical pixel differences, which smears and flat patches fail."""
     terms = [
-        repair_loss(*(x.diff(dim=axis) for x in (out, target, image)), _shrink(region, axis))  # type: ignore[arg-type]
+        repair_loss(out.diff(dim=axis), target.diff(dim=axis), image.diff(dim=axis), _shrink(region, axis))
         for axis in (2, 3)
     ]
     return torch.stack(terms).mean()

@@ -48,7 +48,8 @@ def step_losses(
 def _repair_terms(crop: Crop, image: Tensor, mask: Tensor, weights: LossWeights) -> dict[str, Tensor]:
     size = image.shape[-2:]
     changed = (crop.image - crop.target).abs().amax(1, keepdim=True).gt(SEEN).float()
-    native = F.interpolate(crop.ignore, size, mode="nearest") * (1 - changed)
+    candidates = (crop.ignore * crop.words[:, :, None, None]).amax(1, keepdim=True)
+    native = F.interpolate(candidates, size, mode="nearest") * (1 - changed)
     region = torch.maximum(changed, mask.detach().gt(0).float()) * (1 - native)
     terms = {"reconstruction": repair_loss(image, crop.target, crop.image, region)}
     if weights.texture:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import signal
 import time
@@ -155,7 +154,7 @@ class Trainer:
     def _average(self) -> None:
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         ours, theirs = list(self.averaged.parameters()), list(self._bare().parameters())
-        torch._foreach_lerp_(ours, [p.detach() for p in theirs], 1 - decay)
+        torch._foreach_lerp_(ours, [p.detach() for p in theirs], 1 - decay)  # type: ignore[arg-type]
 
     def validate(self, batches: int = 24) -> dict[str, Any]:
         """Removal a kind under painted and predicted masks, of the averaged weights, on fixed validation crops."""
@@ -194,8 +193,8 @@ class Trainer:
             old = self.out / f"{STATE}.old"
             shutil.rmtree(old, ignore_errors=True)
             if (self.out / STATE).exists():
-                os.replace(self.out / STATE, old)
-            os.replace(partial, self.out / STATE)
+                (self.out / STATE).replace(old)
+            partial.replace(self.out / STATE)
             shutil.rmtree(old, ignore_errors=True)
             save_pretrained(self.averaged, self.out / AVERAGED)
         except OSError as error:

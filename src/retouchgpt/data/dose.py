@@ -1,0 +1,89 @@
+"""How much of an imperfection to paint, and the random shapes that the painters share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+FloatImage = NDArray[Any]
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Dose:
+    """Ranges of multipliers, one draw a face; 1 is a typical face. regions: restrict to these, empty for anywhere."""
+
+    amount: Range = (0.5, 1.8)
+    size: Range = (0.7, 1.5)
+    strength: Range = (0.5, 1.4)
+    regions: tuple[str, ...] = ()
+
+
+def draw(rng: np.random.Generator, bounds: Range) -> float:
+    """Log-uniform number between two positive bounds."""
+    return float(np.exp(rng.uniform(np.log(bounds[0]), np.log(bounds[1]))))
+
+
+def count(rng: np.random.Generator, typical: float, dose: Dose, most: int) -> int:
+    """Number of marks: Poisson around the dose's amount, at least 1."""
+    return int(np.clip(rng.poisson(typical * draw(rng, dose.amount)), 1, most))
+
+
+def cloud(rng: np.random.Generator, shape: tuple[int, ...], grain: float) -> FloatImage:
+    """Smooth noise (height, width) of mean about 0, standard deviation about 1 and features of about `grain` px."""
+    height, width = shape
+    rows, columns = max(int(height / grain), 1) + 3, max(int(width / grain), 1) + 3
+    coarse = rng.standard_normal((rows, columns)).astype(np.float32)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * np.float32(1.3)
+
+
+def smoothstep(x: FloatImage, low: float, high: float) -> FloatImage:
+    """0 below `low`, 1 above `high` (or reversed when high < low), cubic between."""
+    t = ((x - low) / (high - low)).clip(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A round or irregular shape: distance (1 at its outline), alpha in [0, 1], height of a bump in [0, 1]."""
+
+    distance: FloatImage
+    alpha: FloatImage
+    height: FloatImage
+
+
+def blob(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    centre: tuple[float, float],
+    radius: float,
+    *,
+    irregular: float = 0.1,
+    aspect: float = 1.0,
+    softness: float = 0.35,
+) -> Blob:
+    """A blob in a window of `shape`, `centre` (x, y) and `radius` in px, elongated by `aspect` at a random angle."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    x, y = x + 0.5 - centre[0], y + 0.5 - centre[1]
+    angle = rng.uniform(0, np.pi)
+    c, s = np.cos(angle), np.sin(angle)
+    along, across = (x * c + y * s) / (radius * aspect), (y * c - x * s) / radius
+    distance = np.hypot(along, across).astype(np.float32)
+    distance = distance * (1 + irregular * cloud(rng, shape, max(radius * 1.1, 2.5)))
+    alpha = smoothstep(distance, 1 + softness, 1 - softness)
+    return Blob(distance, alpha, np.exp(-1.5 * distance * distance))
+
+
+def relief(height: FloatImage, light: tuple[float, float], size: float) -> FloatImage:
+    """Shading of a height map (h, w) lit from `light`: lit slopes positive, about [-1, 1]; `size` its extent in px.
+
+    Portrait light comes from above more often than not, so a frontal estimate is tilted upward.
+    """
+    lx, ly = light[0], light[1] - 0.35
+    norm = max(float(np.hypot(lx, ly)), 0.3)
+    gy, gx = np.gradient(height)
+    return (-(gx * lx + gy * ly) / norm * size).astype(np.float32)

@@ -1,0 +1,190 @@
+"""The painter: a face and a seed in, a painted face with known kinds, places, masks and targets out (ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+
+from .canvas import Canvas, FloatImage, Mark, from_log
+from .dose import Dose
+from .kinds_areas import AREAS
+from .kinds_hairs import HAIRS
+from .kinds_lines import LINES
+from .kinds_marks import MARKS
+from .native import native_candidates
+
+Image = NDArray[np.uint8]
+PAINTERS: Mapping[str, Callable[[Canvas, np.random.Generator, Dose], list[Mark]]] = {**MARKS, **LINES, **HAIRS, **AREAS}
+ORDER = ("redness", "dark_circles", "freckles", "spots", "moles", "scars", "acne", "fine_lines", "forehead_wrinkles",
+         "crows_feet", "shine", "stray_hairs")  # fmt: skip
+"""From under the skin to over it."""
+
+
+@dataclass(frozen=True)
+class PainterConfig:
+    """What is painted, how much, and the camera that everything passes through.
+
+    kinds: (least, most) kinds a face. chances: relative chance of each kind. nothing: share of faces left unpainted,
+    which still pass the camera. blur: sigma in px. noise: standard deviation in 8-bit levels. jpeg: quality; a share
+    `raw` of the photos is never compressed.
+    """
+
+    kinds: tuple[int, int] = (2, 6)
+    chances: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(IMPERFECTIONS, 1.0))
+    nothing: float = 0.05
+    dose: Dose = field(default_factory=Dose)
+    blur: tuple[float, float] = (0.0, 0.7)
+    noise: tuple[float, float] = (0.0, 3.0)
+    jpeg: tuple[int, int] = (78, 98)
+    raw: float = 0.35
+
+
+TRAIN = PainterConfig(dose=Dose(amount=(0.4, 2.2), size=(0.6, 1.7), strength=(0.4, 1.6)))
+VALIDATION = PainterConfig(
+    kinds=(3, 5),
+    nothing=0.0,
+    dose=Dose(amount=(0.6, 1.6), size=(0.75, 1.4), strength=(0.6, 1.3)),
+    blur=(0.2, 0.5),
+    noise=(0.5, 2.0),
+    jpeg=(85, 95),
+    raw=0.3,
+)
+"""Other ranges (and, at the caller's, other seeds and faces) than training: the bench's."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Blur, noise and compression that clean and painted skin share."""
+
+    blur: float
+    noise: FloatImage | None
+    quality: int | None
+
+    def soften(self, image: FloatImage) -> FloatImage:
+        return cv2.GaussianBlur(image, (0, 0), self.blur) if self.blur > 0.15 else image
+
+    def develop(self, image: FloatImage) -> Image:
+        """Softened sRGB (H, W, 3) -> 8 bits, with noise and JPEG artefacts."""
+        noisy = image if self.noise is None else image + self.noise
+        out = np.rint(noisy.clip(0, 1) * 255).astype(np.uint8)
+        if self.quality is None:
+            return out
+        coded = cv2.imencode(".jpg", out[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
+        return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+class PaintedFace:
+    """A painted face. image: uint8 (H, W, 3), all marks; marks: what was painted; clean: the same photo without any.
+
+    Differences that marks make are rendered, softened by the camera's blur and subtracted from `image`, so a target
+    equals `image` to the bit wherever nothing asked was painted.
+    """
+
+    def __init__(self, canvas: Canvas, marks: tuple[Mark, ...], camera: Camera) -> None:
+        self.canvas, self.marks, self.camera = canvas, marks, camera
+        self._rendered = from_log(canvas.log + self._delta(marks)) if marks else None
+        base = canvas.image.astype(np.float32) / 255
+        painted = base if self._rendered is None else self._rendered
+        self.image: Image = camera.develop(camera.soften(painted))
+
+    @property
+    def landmarks(self) -> FloatImage:
+        return self.canvas.landmarks
+
+    @cached_property
+    def clean(self) -> Image:
+        return self.target(lambda mark: True)
+
+    @cached_property
+    def ignore(self) -> Image:
+        """Bits of native candidates, see native.native_candidates; (H, W)."""
+        return native_candidates(self.canvas)
+
+    def target(self, asked: Callable[[Mark], bool]) -> Image:
+        """The picture minus exactly the asked marks."""
+        return np.rint((self.image - self.difference(asked)).clip(0, 255)).astype(np.uint8)
+
+    def difference(self, asked: Callable[[Mark], bool]) -> FloatImage:
+        """What the asked marks add to the picture, (H, W, 3) in 8-bit levels."""
+        out = np.zeros(self.image.shape, np.float32)
+        if self._rendered is None or not any(asked(m) for m in self.marks):
+            return out
+        window = self._window(m for m in self.marks if asked(m))
+        rest = from_log(self.canvas.log[window] + self._delta([m for m in self.marks if not asked(m)])[window])
+        change = self._rendered[window].clip(0, 1) - rest.clip(0, 1)
+        out[window] = self.camera.soften(change) * 255
+        return out
+
+    def alpha(self, asked: Callable[[Mark], bool]) -> FloatImage:
+        """Where the asked marks are seen, (H, W) in [0, 1]."""
+        out = np.zeros(self.image.shape[:2], np.float32)
+        for mark in self.marks:
+            if asked(mark):
+                out[mark.window] = np.maximum(out[mark.window], mark.alpha)
+        return out
+
+    def kind_maps(self) -> Image:
+        """Alpha of each kind, (12, H, W), 255 where it is fully seen."""
+        maps = [self.alpha(lambda m, k=kind: m.kind == k) for kind in IMPERFECTIONS]  # type: ignore[misc]
+        return np.rint(np.stack(maps) * 255).astype(np.uint8)
+
+    def _delta(self, marks: Iterable[Mark]) -> FloatImage:
+        total = np.zeros(self.canvas.log.shape, np.float32)
+        for mark in marks:
+            total[mark.window] += mark.delta
+        return total
+
+    def _window(self, marks: Iterable[Mark]) -> tuple[slice, slice]:
+        """The asked marks' bounding box, with room for the camera's blur."""
+        boxes = np.array([(m.x, m.y, m.x + m.alpha.shape[1], m.y + m.alpha.shape[0]) for m in marks])
+        x0, y0 = np.maximum(boxes[:, :2].min(0) - 4, 0)
+        x1, y1 = boxes[:, 2:].max(0) + 4
+        return slice(int(y0), int(y1)), slice(int(x0), int(x1))
+
+
+def paint(image: Image, landmarks: NDArray[np.floating], seed: int, config: PainterConfig = TRAIN) -> PaintedFace:
+    """Paint imperfections on a face; the same seed gives the same bytes.
+
+    image: uint8 (H, W, 3) RGB, H and W multiples of 4. landmarks: (478, 2) face mesh in px of that image.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+    rng = np.random.default_rng((0x5E7, seed))
+    canvas = Canvas(image, landmarks)
+    kinds = _choose(rng, config)
+    marks: list[Mark] = []
+    for kind in sorted(kinds, key=ORDER.index):
+        marks.extend(m for m in PAINTERS[kind](canvas, rng, config.dose) if m.alpha.max(initial=0) > 0.2)
+    return PaintedFace(canvas, tuple(marks), _camera(rng, config, image.shape[:2]))
+
+
+def paint_kind(
+    image: Image, landmarks: NDArray[np.floating], kind: str, seed: int, config: PainterConfig = TRAIN
+) -> PaintedFace:
+    """A face with this one kind only, for sheets and tests."""
+    only = replace(config, kinds=(1, 1), nothing=0.0, chances={k: float(k == kind) for k in IMPERFECTIONS})
+    return paint(image, landmarks, seed, only)
+
+
+def _choose(rng: np.random.Generator, config: PainterConfig) -> list[str]:
+    if rng.random() < config.nothing:
+        return []
+    weights = np.array([config.chances.get(k, 0.0) for k in IMPERFECTIONS])
+    most = min(int(rng.integers(config.kinds[0], config.kinds[1] + 1)), int((weights > 0).sum()))
+    return [str(k) for k in rng.choice(IMPERFECTIONS, most, replace=False, p=weights / weights.sum())]
+
+
+def _camera(rng: np.random.Generator, config: PainterConfig, shape: tuple[int, ...]) -> Camera:
+    level = rng.uniform(*config.noise) / 255
+    fine = rng.standard_normal((shape[0], shape[1], 3), dtype=np.float32)
+    grey = rng.standard_normal((shape[0], shape[1], 1), dtype=np.float32)
+    noise = (fine * 0.5 + grey * 0.85) * np.float32(level) if level > 0.3 / 255 else None
+    quality = None if rng.random() < config.raw else int(rng.integers(config.jpeg[0], config.jpeg[1] + 1))
+    return Camera(float(rng.uniform(*config.blur)), noise, quality)
