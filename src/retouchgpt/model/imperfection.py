@@ -17,7 +17,7 @@ from retouchgpt.core.vocabulary import IMPERFECTIONS
 
 from .config import SCALES, NetworkConfig
 from .image_encoder import ImageFeatures
-from .layers import ConvAct, ResBlock, upsample
+from .layers import ConvAct, stack, upsample
 
 KINDS = len(IMPERFECTIONS)
 PRIOR = 0.01
@@ -47,9 +47,7 @@ class GroundedImperfection(nn.Module):
         self.factors = [config.strides[i + 1] // config.strides[i] for i in range(SCALES - 1)]
         self.lateral = nn.ModuleList(nn.Conv2d(config.channels[i], widths[i], 1) for i in range(SCALES))
         self.descend = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in range(SCALES - 1))
-        self.refine = nn.ModuleList(
-            nn.Sequential(ConvAct(widths[i], widths[i]), ResBlock(widths[i])) for i in range(SCALES)
-        )
+        self.refine = nn.ModuleList(stack(widths[i], widths[i], 1) for i in range(SCALES))
         self.head = nn.Conv2d(widths[0], KINDS, 1)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.constant_(self.head.bias, float(torch.logit(torch.tensor(PRIOR))))  # type: ignore[arg-type]

@@ -18,6 +18,8 @@ from retouchgpt.data.native import stack_by_kind
 
 FloatImage = NDArray[Any]
 KINDS = len(IMPERFECTIONS)
+CROPS_A_SAMPLE = 2
+"""Neighbouring indices that share one painted face, since reading it costs more than cutting a crop."""
 
 
 class Crop(NamedTuple):
@@ -56,13 +58,14 @@ class PaintedCrops(Dataset[Crop]):
         if not self.samples:
             raise BadData(f"the painted cache {folder} is empty. Paint some samples first.")
         self.crop, self.stride, self.seed, self.augment = crop, stride, seed, augment
+        self._held: tuple[int, Any] = (-1, None)
 
     def __len__(self) -> int:
         return 1 << 40
 
     def __getitem__(self, index: int) -> Crop:
         rng = np.random.default_rng((self.seed, index))
-        sample = self.cache[int(rng.integers(self.samples))]
+        sample = self._sample(index // CROPS_A_SAMPLE)
         asked = _ask(rng, tuple(sample.deltas))
         layers, region = _cut(rng, sample, asked, self.crop, self.augment)
         image, target, kinds, ignore = layers
@@ -71,7 +74,15 @@ class PaintedCrops(Dataset[Crop]):
         size = (self.crop // self.stride, self.crop // self.stride)
         maps = [_resize(x, size[0], cv2.INTER_AREA) for x in (kinds, ignore, region)]
         words = np.array([k in asked for k in IMPERFECTIONS], np.float32)
-        return Crop(*(_tensor(x) for x in (image, target, *maps)), torch.from_numpy(words))
+        tensors = [_tensor(x) for x in (image, target, *maps)]
+        return Crop(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], torch.from_numpy(words))
+
+    def _sample(self, number: int) -> Any:
+        """A painted face, read once for the crops that neighbouring indices cut from it."""
+        if self._held[0] != number:
+            i = int(np.random.default_rng((self.seed, 1, number)).integers(self.samples))
+            self._held = (number, self.cache[i])
+        return self._held[1]
 
 
 def _ask(rng: np.random.Generator, painted: tuple[str, ...]) -> tuple[str, ...]:

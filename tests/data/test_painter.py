@@ -1,0 +1,138 @@
+"""The painter: seeded, exact targets, only on skin, other ranges for validation; the cache reads back what it wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retouchgpt.core.errors import BadData
+from retouchgpt.core.geometry import Extent
+from retouchgpt.core.vocabulary import IMPERFECTIONS, NAMED_REGIONS
+from retouchgpt.data.cache import Faces, PaintedCache, paint_ahead
+from retouchgpt.data.canvas import Canvas, from_log, to_log
+from retouchgpt.data.native import stack_by_kind
+from retouchgpt.data.painter import TRAIN, VALIDATION, PainterConfig, paint, paint_kind
+from retouchgpt.photo.regions import protected_map
+
+STILL = PainterConfig(nothing=0.0, blur=(0.0, 0.0), noise=(0.0, 0.0), raw=1.0)
+"""A camera that changes nothing."""
+
+
+def test_log_and_back_is_the_same_byte() -> None:
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2)
+    assert np.abs(from_log(to_log(ramp)) * 255 - ramp).max() < 0.5
+
+
+@pytest.mark.parametrize("kind", IMPERFECTIONS)
+def test_every_kind_is_seen_and_targets_are_exact(kind: str, face: Any) -> None:
+    painted = paint_kind(*face, kind, seed=3, config=STILL)
+    assert painted.marks, "nothing was painted"
+    assert {m.kind for m in painted.marks} == {kind}
+    seen = painted.alpha(lambda m: True) > 0.5
+    change = np.abs(painted.image.astype(int) - face[0].astype(int)).max(2)
+    assert change[seen].mean() > 3, "a visible mark must change pixels"
+    assert np.abs(painted.clean.astype(int) - face[0].astype(int)).max() <= 1, "all marks removed is the photo"
+
+
+@pytest.mark.parametrize("kind", IMPERFECTIONS)
+def test_nothing_is_painted_on_protected_parts(kind: str, face: Any) -> None:
+    image, landmarks = face
+    painted = paint_kind(image, landmarks, kind, seed=5, config=STILL)
+    core = protected_map(landmarks, Extent(512, 512)) > 0.98
+    change = np.abs(painted.image.astype(int) - image.astype(int)).max(2)
+    assert core.sum() > 2000
+    assert change[core].mean() < 0.02
+    assert change[core].max() <= 3, "only the soft border of the paintable skin may reach in"
+
+
+@pytest.mark.parametrize("kind", IMPERFECTIONS)
+def test_marks_lie_inside_the_canvas_and_alpha_covers_the_paint(kind: str, face: Any) -> None:
+    for mark in paint_kind(*face, kind, seed=8).marks:
+        h, w = mark.alpha.shape
+        assert 0 <= mark.x <= 512 - w
+        assert 0 <= mark.y <= 512 - h
+        assert mark.region in NAMED_REGIONS
+        assert 0 <= mark.alpha.min() <= mark.alpha.max() <= 1.0001
+        strong = np.abs(mark.delta).max(2) > max(0.5 * np.abs(mark.delta).max(), 0.1)
+        if strong.any():
+            assert mark.alpha[strong].mean() > 0.15, f"{kind}: paint without mask"
+
+
+def test_same_seed_same_bytes_other_seed_other_face(face: Any) -> None:
+    first, again, other = (paint(*face, seed) for seed in (11, 11, 12))
+    assert np.array_equal(first.image, again.image)
+    assert [m.kind for m in first.marks] == [m.kind for m in again.marks]
+    assert not np.array_equal(first.image, other.image)
+
+
+def test_target_takes_only_what_was_asked(face: Any) -> None:
+    config = PainterConfig(
+        kinds=(2, 2), nothing=0, chances={k: float(k in ("moles", "redness")) for k in IMPERFECTIONS}
+    )
+    painted = paint(*face, 4, config)
+    target = painted.target(lambda m: m.kind == "moles")
+    moles, red = (painted.alpha(lambda m, k=k: m.kind == k) for k in ("moles", "redness"))  # type: ignore[misc]
+    changed = np.abs(target.astype(int) - painted.image.astype(int)).max(2)
+    assert changed[moles > 0.5].mean() > 10
+    far = moles == 0
+    far[:-8] &= far[8:]
+    assert changed[(red > 0.3) & (moles == 0)].mean() < 0.5
+    assert np.array_equal(painted.target(lambda m: False), painted.image)
+
+
+def test_dark_and_light_skin_both_show_the_marks(face: Any) -> None:
+    image, landmarks = face
+    for gain in (0.35, 1.0):
+        skin = (image * gain).astype(np.uint8)
+        for kind in ("acne", "redness", "dark_circles", "spots"):
+            painted = paint_kind(skin, landmarks, kind, seed=2, config=STILL)
+            seen = painted.alpha(lambda m: True) > 0.6
+            change = np.abs(painted.image.astype(int) - skin.astype(int)).max(2)
+            assert change[seen].mean() > 1.5, (kind, gain)
+
+
+def test_validation_paints_from_other_ranges() -> None:
+    assert TRAIN.dose != VALIDATION.dose
+    assert TRAIN.jpeg != VALIDATION.jpeg
+    assert TRAIN.kinds != VALIDATION.kinds
+
+
+def test_unpainted_faces_pass_the_same_camera(face: Any) -> None:
+    plain = paint(*face, 3, PainterConfig(nothing=1.0, noise=(2.0, 3.0), blur=(0.4, 0.7)))
+    assert not plain.marks
+    assert not np.array_equal(plain.image, face[0])
+    assert np.array_equal(plain.clean, plain.image)
+
+
+def test_native_candidates_are_marked_by_kind(face: Any) -> None:
+    canvas = Canvas(*face)
+    maps = stack_by_kind(paint(*face, 1).ignore)
+    assert maps.shape == (512, 512, 12)
+    on_skin = maps[canvas.skin > 0.9].mean(0)
+    assert (on_skin < 0.6).all(), "candidates must stay the exception"
+    assert on_skin.max() > 0.001
+
+
+def test_cache_reads_back_what_was_painted(faces_folder: Path, tmp_path: Path) -> None:
+    paint_ahead(faces_folder, tmp_path, 3, seed=5)
+    cache = PaintedCache(tmp_path)
+    assert len(cache) == 3
+    for sample in (cache[i] for i in range(3)):
+        assert sample.image.shape == (512, 512, 3)
+        assert set(sample.deltas) == set(sample.alphas)
+        for kind, delta in sample.deltas.items():
+            assert delta.dtype == np.int16
+            seen = sample.alphas[kind] > 200
+            if seen.any():
+                assert np.abs(delta[seen]).max() > 2
+    before = [p.stat().st_mtime_ns for p in sorted(tmp_path.glob("*.shard"))]
+    paint_ahead(faces_folder, tmp_path, 3, seed=5)
+    assert before == [p.stat().st_mtime_ns for p in sorted(tmp_path.glob("*.shard"))], "whole shards are not repainted"
+
+
+def test_a_folder_that_is_no_faces_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=str(tmp_path)):
+        Faces(tmp_path)
