@@ -7,6 +7,7 @@ Fused: image tokens and text states are joined and a sigmoid gives one mask a sc
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -50,7 +51,7 @@ class GroundedImperfection(nn.Module):
         self.refine = nn.ModuleList(stack(widths[i], widths[i], 1) for i in range(SCALES))
         self.head = nn.Conv2d(widths[0], KINDS, 1)
         nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.constant_(self.head.bias, float(torch.logit(torch.tensor(PRIOR))))  # type: ignore[arg-type]
+        nn.init.constant_(self.head.bias, math.log(PRIOR / (1 - PRIOR)))  # type: ignore[arg-type]
 
     def forward(self, features: ImageFeatures) -> Tensor:
         x = self.refine[-1](self.lateral[-1](features.maps[-1]))
