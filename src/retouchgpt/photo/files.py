@@ -269,8 +269,9 @@ def _tiff_exif(image: Image.Image) -> bytes | None:
         if tag in read:
             kept[tag] = read[tag]
     for number in (0x8769, 0x8825):
-        kept.get_ifd(number).update(read.get_ifd(number))
-    if not len(kept) and not any(kept.get_ifd(n) for n in (0x8769, 0x8825)):
+        if entries := read.get_ifd(number):
+            kept.get_ifd(number).update(entries)
+    if not dict(kept):
         return None
     kept[0x0112] = 1
     return kept.tobytes()
