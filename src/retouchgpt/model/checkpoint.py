@@ -51,7 +51,10 @@ def save_pretrained(network: RetouchNetwork, folder: str | Path, *, dtype: torch
     """Write config.json and model.safetensors; each file appears whole or not at all. Returns the folder."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
+    state = {
+        name: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in network.state_dict().items()
+    }
     partial = folder / f".{WEIGHTS}.{os.getpid()}"
     save_file(state, partial, metadata={"format": "pt"})
     config = {"format": FORMAT, "sha256": sha256(partial), "network": network.config.to_json()}
@@ -77,7 +80,7 @@ def from_pretrained(folder: str | Path | None = None) -> RetouchNetwork:
         raise WeightsAltered(weights_path, config["sha256"], actual)
     try:
         network = RetouchNetwork(NetworkConfig.from_json(config["network"]))
-        network.load_state_dict({k: v.float() for k, v in load_file(weights_path).items()}, strict=True)
+        network.load_state_dict(load_file(weights_path), strict=True)  # copies into float32
     except (TypeError, KeyError, RuntimeError, InvalidPlan) as error:
         raise WeightsMismatch(weights_path, str(error).splitlines()[0]) from error
     return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -28,7 +28,7 @@ class Decoder(nn.Module):
         self.back = nn.ModuleList(nn.Conv2d(config.width, c, 1) for c in channels)
         self.descend = nn.ModuleList(nn.Conv2d(channels[i + 1], channels[i], 1) for i in range(SCALES - 1))
         self.kinds = nn.ModuleList(zero_conv(KINDS, c) for c in channels[:4]) if config.grounded else None
-        self.levels = nn.ModuleList(stack(c, c, config.decoder_depth) for c in channels)
+        self.levels = nn.ModuleList(stack(c, c, config.decoder_depth, norm=False) for c in channels)
         self.colours = nn.ModuleList(zero_conv(c, 3) for c in channels[1:4])
         self.pixels = zero_conv(channels[0], 3 * strides[0] ** 2, 3)
         self.gates = nn.ParameterList(torch.zeros(c) for c in channels) if config.learned_gate else None

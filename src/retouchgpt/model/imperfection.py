@@ -21,7 +21,7 @@ from .image_encoder import ImageFeatures
 from .layers import ConvAct, stack, upsample
 
 KINDS = len(IMPERFECTIONS)
-PRIOR = 0.01
+PRIOR = 0.03
 """Heat at the start of training."""
 COMPACT_MARKS = tuple(IMPERFECTIONS.index(k) for k in ("acne", "freckles", "spots", "moles", "scars"))
 """Kinds that look alike: a mark belongs to the one whose heat is highest."""

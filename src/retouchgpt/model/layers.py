@@ -1,8 +1,8 @@
 """Convolutions shared by encoder, imperfection prediction, decoder and discriminator.
 
-No normalisation over space or batch: it costs several times a convolution in CPU training. Each position's features are
-brought to unit length instead (PixelNorm, Karras et al., 2018), which in channels-last memory is one pass; without it
-training diverged at learning rates above 4e-4.
+Norms: what sees (encoder, imperfection prediction) has batch normalisation, since with each position's features merely
+brought to unit length every map collapsed to a constant within 300 steps. What repairs (decoder) has that unit length
+(PixelNorm, Karras et al., 2018), which knows no batch, so training and use are the same function.
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ class PixelNorm(nn.Module):
         return F.rms_norm(flat, flat.shape[-1:], self.gain.to(x.dtype), 1e-4).permute(0, 3, 1, 2)
 
 
-def stack(channels_in: int, channels_out: int, depth: int, *, stride: int = 1) -> nn.Sequential:
-    """One convolution to `channels_out`, `depth` residual blocks, a norm."""
+def stack(channels_in: int, channels_out: int, depth: int, *, stride: int = 1, norm: bool = True) -> nn.Sequential:
+    """One convolution to `channels_out`, `depth` residual blocks, then batch norm, or PixelNorm without `norm`."""
     blocks = (ResBlock(channels_out) for _ in range(depth))
-    return nn.Sequential(ConvAct(channels_in, channels_out, stride=stride), *blocks, PixelNorm(channels_out))
+    last = nn.BatchNorm2d(channels_out) if norm else PixelNorm(channels_out)
+    return nn.Sequential(ConvAct(channels_in, channels_out, stride=stride), *blocks, last)
 
 
 def zero_conv(channels_in: int, channels_out: int, kernel: int = 1) -> nn.Conv2d:

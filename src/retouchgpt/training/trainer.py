@@ -154,6 +154,8 @@ class Trainer:
     def _average(self) -> None:
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         ours, theirs = list(self.averaged.parameters()), list(self._bare().parameters())
+        for kept, seen in zip(self.averaged.buffers(), self._bare().buffers(), strict=True):
+            kept.copy_(seen)
         torch._foreach_lerp_(ours, [p.detach() for p in theirs], 1 - decay)  # type: ignore[arg-type]
 
     def validate(self, batches: int = 24) -> dict[str, Any]:
