@@ -43,7 +43,9 @@ class Facts:
     """All that an answer may claim about one turn on one face.
 
     found: what the photo shows (before this turn's edit). edited: one outcome per asked edit. kept: kinds that were
-    found and left on purpose. declined: the reason when nothing was attempted.
+    found and left on purpose. declined: the reason when nothing was attempted. frame: whose left and right the user
+    gave; regions here are always the viewer's. note: why kinds in `kept` stay when the user did not ask for it (the
+    plan's reason). about: (imperfection, region) pairs that an inspect asks after.
     """
 
     intent: str
@@ -52,6 +54,8 @@ class Facts:
     kept: tuple[Finding, ...] = ()
     declined: str = ""
     frame: str = "viewer"
+    note: str = ""
+    about: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
