@@ -138,11 +138,14 @@ class Trainer:
                 f"the loss is not a number at step {self.step}; the last good checkpoint is {self.out / STATE}"
             )
         self.accelerator.backward(total)
-        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        norms = {
+            name: float(self.accelerator.clip_grad_norm_(box.parameters(), recipe.clip))
+            for name, box in self._bare().named_children()
+        }
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self._average()
-        return {"loss": float(total), **{k: float(v) for k, v in terms.items()}, "norm": float(norm)}
+        return {"loss": float(total), **{k: float(v) for k, v in terms.items()}, "norm": max(norms.values())}
 
     def _dialogue(self, crop: Crop, rows: int) -> DialogueTokens | None:
         if self.tokenizer is None or not rows:

@@ -1,0 +1,156 @@
+"""The command line. Each command's work, and whatever is heavy to import, stays in its own module.
+
+Exit codes: 0 done (also when nothing needed doing), 2 wrong usage, 3 unusable input, 1 our fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from retouchgpt import __version__
+from retouchgpt.core.errors import RetouchError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "retouch": ("retouchgpt.apps.retouch", "retouch one photo by an instruction"),
+    "plan": ("retouchgpt.apps.plan", "show what an instruction is understood as, without a photo"),
+    "chat": ("retouchgpt.apps.chat", "a dialogue about one photo, with undo and redo"),
+    "batch": ("retouchgpt.apps.batch", "retouch folders or a manifest of photos"),
+    "demo": ("retouchgpt.apps.demo", "retouch a public-domain portrait, or your own, and show before and after"),
+    "bench": ("retouchgpt.apps.bench", "measure quality on painted faces, or speed"),
+    "train": ("retouchgpt.apps.train", "train, or go on training, a recipe"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands; building it imports no command."""
+    top = argparse.ArgumentParser(
+        prog="retouchgpt", description="Portrait retouching by plain language: a photo and a sentence in, the retouched "
+        "photo and a true answer out.",
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"retouchgpt {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, summary) in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=summary)
+        ARGUMENTS[name](sub)
+        sub.add_argument("--debug", action="store_true", help="show where an error came from")
+    return top
+
+
+def _photo_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("photo", help="JPEG, PNG, TIFF or WebP")
+    _model_arguments(sub)
+    sub.add_argument("--face", default="largest", help="largest, all, or a number from 1 (default: largest)")
+
+
+def _model_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--weights", help="folder or hub id of other weights than those that ship")
+
+
+def _retouch(sub: argparse.ArgumentParser) -> None:
+    _photo_arguments(sub)
+    sub.add_argument("-i", "--instruction", required=True, help='for example "remove the acne on the left cheek"')
+    sub.add_argument("-o", "--out", help="where to write (default: PHOTO_retouched beside the photo)")
+    sub.add_argument("--mask-out", help="write the edit mask, white where pixels changed")
+    sub.add_argument("--report", help="write a JSON report")
+    sub.add_argument("--strength", type=_share, default=1.0, help="0 to 1, of every edit (default: 1)")
+    sub.add_argument("--brush", help="a mask of the photo's size: edit inside its white, and nowhere else")
+    sub.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    sub.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _plan(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("instruction", help="the instruction; - reads one a line from standard input")
+    sub.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    _model_arguments(sub)
+
+
+def _chat(sub: argparse.ArgumentParser) -> None:
+    _photo_arguments(sub)
+    sub.add_argument("--out", help="folder for the pictures after each turn (default: beside the photo)")
+
+
+def _batch(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("inputs", nargs="*", metavar="INPUT", help="photos, folders (with sub-folders) or globs")
+    sub.add_argument("--out", required=True, help="folder for the results and outcomes.jsonl")
+    what = sub.add_mutually_exclusive_group(required=True)
+    what.add_argument("-i", "--instruction", help="one instruction for every photo")
+    what.add_argument("--manifest", help='JSON lines: {"image": PATH, "instruction": TEXT, "out": PATH}')
+    sub.add_argument("--face", default="all", help="largest, all, or a number from 1 (default: all)")
+    sub.add_argument("--strength", type=_share, default=1.0)
+    sub.add_argument("--workers", type=_positive, default=1, help="processes (default: 1)")
+    sub.add_argument("--resume", action="store_true", help="go on where an earlier run into --out stopped")
+    _model_arguments(sub)
+
+
+def _demo(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("photo", nargs="?", help="your own photo (default: a public-domain portrait, with painted marks)")
+    sub.add_argument("-i", "--instruction", help="your own instruction")
+    sub.add_argument("--out", default="out/demo", help="folder (default: out/demo)")
+    _model_arguments(sub)
+
+
+def _bench(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("what", choices=("quality", "speed"), nargs="?", default="quality")
+    sub.add_argument("--faces", help="folder of aligned faces for quality: index.json, landmarks.npz, ID.jpg")
+    sub.add_argument("--limit", type=_positive, help="at most so many faces")
+    sub.add_argument("--out", help="folder for table.md, result.json and sheets")
+    _model_arguments(sub)
+
+
+def _train(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("arguments", nargs=argparse.REMAINDER, help="RECIPE --data CACHE --out RUN ...")
+
+
+ARGUMENTS = {
+    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "demo": _demo, "bench": _bench, "train": _train,
+}  # fmt: skip
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, got {text}")
+    return value
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text}")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(importlib.import_module(COMMANDS[options.command][0]).run(options) or 0)
+    except RetouchError as error:
+        return _fail(options, error, error.exit_code)
+    except KeyboardInterrupt:
+        print("retouchgpt: stopped; nothing half-written is left.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:  # the last resort: one line, not a wall of text
+        detail = (str(error).splitlines() or [""])[0]
+        return _fail(options, error, 1, f"unexpected {type(error).__name__}: {detail} (--debug shows more)")
+
+
+def _fail(options: argparse.Namespace, error: Exception, code: int, text: str | None = None) -> int:
+    if options.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    line = " ".join((text or str(error)).split())
+    print(f"retouchgpt: {line}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""`retouchgpt retouch`: one photo, one instruction."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retouchgpt.core.errors import OutputExists, OutputNotWritable
+from retouchgpt.core.pixels import from_float
+from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo
+from retouchgpt.session.result import Result, RetouchRequest, read_brush
+
+from .progress import Stages
+
+
+def run(options: argparse.Namespace) -> int:
+    request = RetouchRequest(options.instruction, options.strength, options.face, options.brush).checked()
+    out = Path(options.out) if options.out else default_out(Path(options.photo))
+    with Stages(quiet=options.quiet) as say:
+        say("reading the photo")
+        photo = open_photo(options.photo)
+        check_outputs(out, options)
+        brush = read_brush(request.brush, photo.pixels.shape[:2]) if request.brush else None
+        say("loading the model")
+        from retouchgpt.session import RetouchGPT
+
+        model = RetouchGPT.from_pretrained(options.weights)
+        say("finding faces")
+        session = model.open(photo, request.face)
+        say("retouching")
+        result = session.instruct(request.instruction, strength=request.strength, brush=brush)
+        say("writing")
+        notes = write(photo, result, out, options)
+    print(result.answer)
+    for note in notes:
+        print(f"Note: {note}.")
+    return 0
+
+
+def default_out(photo: Path) -> Path:
+    """PHOTO_retouched beside the photo, in its own format where that can be written."""
+    suffix = photo.suffix if photo.suffix.lower() in FORMATS else ".png"
+    return photo.with_name(f"{photo.stem}_retouched{suffix}")
+
+
+def check_outputs(out: Path, options: argparse.Namespace) -> None:
+    """Everything that will be written can be, before work begins."""
+    check_output(out, overwrite=options.overwrite)
+    if options.mask_out:
+        check_output(options.mask_out, overwrite=options.overwrite)
+    if options.report:
+        check_text(Path(options.report), overwrite=options.overwrite)
+
+
+def check_text(path: Path, *, overwrite: bool) -> None:
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OutputNotWritable(path, "the folder does not exist or is read-only")
+    if path.exists() and not overwrite:
+        raise OutputExists(path)
+
+
+def write(photo: Photo, result: Result, out: Path, options: argparse.Namespace) -> tuple[str, ...]:
+    """Photo, mask and report; returns what the user should know."""
+    saved = save_photo(photo, result.image, out, overwrite=options.overwrite)
+    notes = (*photo.notes, *saved.notes)
+    if options.mask_out:
+        save_mask(result, Path(options.mask_out), overwrite=options.overwrite)
+    if options.report:
+        write_json(Path(options.report), result.report | {"notes": list(notes)})
+    return notes
+
+
+def save_mask(result: Result, out: Path, *, overwrite: bool = False) -> None:
+    """The mask as a grey picture; any pixel that may have changed is at least 1."""
+    grey = np.maximum(from_float(result.mask), (result.mask > 0).astype(np.uint8))
+    photo = Photo(path=None, pixels=np.repeat(grey[..., None], 3, 2), format="PNG", mode="L")
+    save_photo(photo, photo.pixels, out, overwrite=overwrite)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """JSON that appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        raise OutputNotWritable(path, error.strerror or str(error)) from error
+    finally:
+        partial.unlink(missing_ok=True)

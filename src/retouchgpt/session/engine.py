@@ -1,0 +1,141 @@
+"""RetouchGPT: the model, its language and its faces, opened once; sessions come from it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchgpt import __version__
+from retouchgpt.core.errors import MissingExtra
+from retouchgpt.core.facts import Facts
+from retouchgpt.core.plan import EditPlan
+from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, shipped
+from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
+from retouchgpt.model.network import RetouchNetwork
+from retouchgpt.photo.faces import FaceFinder, choose, shared_finder
+from retouchgpt.photo.files import Photo, open_photo
+
+from .session import Session
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Planner(Protocol):
+    """Anything that reads an instruction."""
+
+    def plan(self, text: str) -> EditPlan: ...
+
+
+class Writer(Protocol):
+    """Anything that puts facts into words."""
+
+    def answer(self, facts: Facts, instruction: str) -> str: ...
+
+
+class RetouchGPT:
+    """Open photos and retouch them by instruction. One object serves many photos, one thread at a time."""
+
+    def __init__(
+        self,
+        network: RetouchNetwork,
+        planner: Planner,
+        writer: Writer,
+        *,
+        tokenizer: Any = None,
+        finder: FaceFinder | None = None,
+        versions: dict[str, str] | None = None,
+    ) -> None:
+        self.network, self.planner, self.writer, self.tokenizer = network, planner, writer, tokenizer
+        self._finder = finder
+        self.versions = {"retouchgpt": __version__} | (versions or {})
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path | None = None, *, finder: FaceFinder | None = None) -> RetouchGPT:
+        """The default that ships inside the package, a folder of the same form, or a hub id.
+
+        Raises WeightsMissing, WeightsAltered or WeightsMismatch; MissingExtra for a hub id without huggingface_hub.
+        """
+        from retouchgpt.language.answers import AnswerWriter
+        from retouchgpt.language.understanding import Understanding
+
+        place = weights_folder(folder)
+        network = from_pretrained(place)
+        writer = AnswerWriter(place / LLM)
+        network.embedding.attach(writer.model)
+        return cls(
+            network,
+            Understanding.load(place),
+            writer,
+            tokenizer=writer.tokenizer,
+            finder=finder,
+            versions={"size": network.config.name, "weights_sha256": sha256(place / WEIGHTS)},
+        )
+
+    @property
+    def finder(self) -> FaceFinder:
+        """The face finder; loaded when first needed."""
+        if self._finder is None:
+            self._finder = shared_finder()
+        return self._finder
+
+    def open(self, photo: str | Path | NDArray[Any] | Image | Photo, face: str = "largest") -> Session:
+        """Find faces and look at them once.
+
+        photo: a path, an array (H, W, 3) uint8 or uint16 RGB, a PIL image or an opened Photo. face: largest, all or a
+        number from 1. Raises the errors of open_photo, NoFaceFound, FaceTooSmall and NoSuchFace.
+        """
+        start = time.perf_counter()
+        opened = _as_photo(photo)
+        timings = {"open": time.perf_counter() - start}
+        start = time.perf_counter()
+        faces = choose(self.finder.find(_eight_bits(opened.pixels)), face)
+        timings["faces"] = time.perf_counter() - start
+        return Session(self, opened, faces, timings)
+
+    def understand(self, instruction: str, history: tuple[EditPlan, ...] = ()) -> EditPlan:
+        """The plan of an instruction, after the plans that went before it."""
+        from retouchgpt.language.dialogue import resolve
+
+        return resolve(self.planner.plan(instruction), instruction, history)
+
+    def answer(self, facts: Facts, instruction: str) -> str:
+        """The answer in words, checked against the facts."""
+        return self.writer.answer(facts, instruction)
+
+    def dialogue(self, text: str) -> DialogueTokens | None:
+        """The tokens that the LLM reads beside image and mask; None without a tokenizer."""
+        return None if self.tokenizer is None else tokenise(self.tokenizer, [text])
+
+
+def weights_folder(folder: str | Path | None) -> Path:
+    """The folder of the shipped weights (None), of a path, or of a downloaded hub id."""
+    if folder is None:
+        return shipped()
+    path = Path(folder)
+    if path.exists() or str(folder).count("/") != 1:
+        return path
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:  # pragma: no cover - comes with transformers
+        raise MissingExtra("huggingface_hub", "train") from error
+    return Path(snapshot_download(str(folder)))
+
+
+def _as_photo(photo: Any) -> Photo:
+    if isinstance(photo, Photo):
+        return photo
+    if isinstance(photo, (str, Path)):
+        return open_photo(photo)
+    array = np.asarray(photo if isinstance(photo, np.ndarray) else photo.convert("RGB"))
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"a photo must be (H, W, 3) RGB, uint8 or uint16; got {array.dtype} {array.shape}")
+    return Photo(path=None, pixels=array, format="PNG", mode="RGB")
+
+
+def _eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)

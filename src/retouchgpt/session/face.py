@@ -1,0 +1,131 @@
+"""One face of an open photo: looked at once, then edited by any plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from retouchgpt.core.facts import Finding
+from retouchgpt.core.geometry import Extent, Similarity, face_alignment
+from retouchgpt.core.plan import EditPlan
+from retouchgpt.model.image_encoder import ImageFeatures
+from retouchgpt.model.imperfection import Selection
+from retouchgpt.model.llm_embedding import DialogueTokens
+from retouchgpt.model.network import Request, RetouchNetwork
+from retouchgpt.photo.composite import to_model
+from retouchgpt.photo.faces import Face
+from retouchgpt.photo.regions import protected_map, region_maps, skin_map
+
+from .findings import find
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """A face and all that one look gives. crop: (1, 3, S, S). heat: (1, 12, h, w), already 0 off the skin.
+    regions: (1, 18, h, w). allowed: (S, S), skin that may be edited."""
+
+    face: Face
+    alignment: Similarity
+    crop: Tensor
+    features: ImageFeatures
+    heat: Tensor
+    regions: Tensor
+    allowed: NDArray[np.float32]
+    found: tuple[Finding, ...]
+
+    @property
+    def photo_px(self) -> float:
+        """Photo pixels a pixel of the heat map, as an area."""
+        return (self.crop.shape[-1] / self.heat.shape[-1] / self.alignment.scale) ** 2
+
+
+class Repair(NamedTuple):
+    """In the model frame: correction (S, S, 3) and mask (S, S), float32; kinds (12, h, w) and changed (h, w)."""
+
+    correction: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    kinds: NDArray[np.float32]
+    changed: NDArray[np.bool_]
+
+
+def fast(network: RetouchNetwork) -> torch.autocast:
+    """bfloat16 where the processor computes in it, else a context that does nothing."""
+    device = next(network.parameters()).device.type
+    able = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.autocast(device, torch.bfloat16, enabled=able)
+
+
+@torch.inference_mode()
+def look(network: RetouchNetwork, pixels: NDArray[Any], face: Face) -> LookedAt:
+    """Align, encode, find. pixels: the photo (H, W, 3), uint8 or uint16."""
+    size = network.config.image_size
+    alignment = face_alignment(face.landmarks, size)
+    image = to_model(pixels, alignment, size)
+    landmarks = alignment.apply(face.landmarks).astype(np.float32)
+    allowed = _allowed(image, landmarks, size)
+    crop = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].contiguous(memory_format=torch.channels_last)
+    with fast(network):
+        features = network.encode(crop)
+        heat = network.find(features).float()
+    side = heat.shape[-1]
+    gate = torch.from_numpy(cv2.resize(allowed, (side, side), interpolation=cv2.INTER_AREA))
+    regions = torch.from_numpy(region_maps(landmarks * (side / size), Extent(side, side)))[None]
+    heat = heat * gate
+    px = (size / side / alignment.scale) ** 2
+    found = find(heat[0].numpy(), regions[0].numpy(), px)
+    return LookedAt(face, alignment, crop, features, heat, regions, allowed, found)
+
+
+def _allowed(image: NDArray[np.float32], landmarks: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Skin that may be edited, (size, size): nothing protected, to the pixel."""
+    half = size // 2
+    small = skin_map(cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA), landmarks / 2)
+    skin = cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
+    skin = ((skin - 0.15) / 0.35).clip(0, 1)
+    return np.where(protected_map(landmarks, Extent(size, size)) > 0.5, 0, skin).astype(np.float32)
+
+
+@torch.inference_mode()
+def select(network: RetouchNetwork, seen: LookedAt, plan: EditPlan, brush: NDArray[np.float32] | None) -> Selection:
+    """Where a plan edits this face. brush: (S, S) in the model frame, or None."""
+    edit, keep = (torch.from_numpy(m)[None] for m in (plan.edit_matrix(), plan.keep_matrix()))
+    drawn = None if brush is None else torch.from_numpy(brush * seen.allowed)[None, None]
+    return network.select(seen.features, Request(edit, keep, seen.regions, brush=drawn), seen.heat)
+
+
+def merged(selections: list[Selection]) -> Selection:
+    """Several turns' selections as one, so that two turns that name one mark do not repair it twice."""
+    if len(selections) == 1:
+        return selections[0]
+    kinds = torch.stack([s.kinds for s in selections]).amax(0)
+    masks = torch.stack([s.mask for s in selections])
+    strengths = torch.stack([s.strength * (s.mask > 0) for s in selections])
+    return Selection(kinds, masks.amax(0), strengths.amax(0))
+
+
+@torch.inference_mode()
+def repair(network: RetouchNetwork, seen: LookedAt, where: Selection, dialogue: DialogueTokens | None) -> Repair | None:
+    """The correction of a selection, or None where nothing is selected."""
+    low = network.config.gate[0]
+    if float(where.mask.max()) <= low or float(where.strength.max()) <= 0:
+        return None
+    with fast(network):
+        out = network.repair(seen.crop, seen.features, where, dialogue)
+    allowed = torch.from_numpy(seen.allowed)
+    correction = out.correction.float()[0] * allowed
+    mask = out.mask.float()[0, 0] * (allowed > 0)
+    visible = (correction.abs().amax(0) > 0.6 / 255).float()
+    side = where.kinds.shape[-1]
+    changed = torch.nn.functional.adaptive_max_pool2d(visible[None, None], side)[0, 0] > 0
+    return Repair(
+        np.ascontiguousarray(correction.permute(1, 2, 0).numpy()),
+        np.ascontiguousarray((mask * visible).numpy()),
+        where.kinds[0].float().numpy(),
+        changed.numpy(),
+    )

@@ -1,0 +1,249 @@
+"""A session: one photo, looked at once, many instructions; undo is replay."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchgpt.core.facts import Facts, Finding
+from retouchgpt.core.plan import Edit, EditPlan
+from retouchgpt.core.vocabulary import ALL, expand
+from retouchgpt.photo.composite import paste_all
+from retouchgpt.photo.faces import Face
+from retouchgpt.photo.files import Photo
+
+from .face import LookedAt, Repair, look, merged, repair, select
+from .findings import outcomes
+from .result import FaceResult, Result, RetouchRequest
+
+if TYPE_CHECKING:
+    from .engine import RetouchGPT
+
+UNCHANGED_INTENTS = ("inspect", "decline")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One applied instruction: its text, its plan, the user's mask at photo size or None."""
+
+    text: str
+    plan: EditPlan
+    brush: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A replayed history: pixels, edit mask, and each face's repair."""
+
+    pixels: NDArray[Any]
+    mask: NDArray[np.float32]
+    repairs: tuple[Repair | None, ...]
+
+
+class Session:
+    """Instructions on one photo. Made by RetouchGPT.open; not shared between threads."""
+
+    def __init__(self, engine: RetouchGPT, photo: Photo, faces: list[Face], timings: dict[str, float]) -> None:
+        self.engine, self.photo = engine, photo
+        self._opening = dict(timings)
+        start = time.perf_counter()
+        self.faces: list[LookedAt] = [look(engine.network, photo.pixels, face) for face in faces]
+        self._opening["encode"] = time.perf_counter() - start
+        self._states: list[tuple[Turn, ...]] = [()]
+        self._ahead: list[tuple[Turn, ...]] = []
+        self._rendered: tuple[tuple[Turn, ...], Rendered] | None = None
+
+    @property
+    def found(self) -> tuple[Finding, ...]:
+        """What the photo shows, over all opened faces."""
+        return tuple(f for face in self.faces for f in face.found)
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The instructions in force, oldest first."""
+        return self._states[-1]
+
+    @property
+    def plan_history(self) -> tuple[EditPlan, ...]:
+        """Their plans."""
+        return tuple(t.plan for t in self.turns)
+
+    def instruct(self, instruction: str, *, strength: float = 1.0, brush: NDArray[np.floating] | None = None) -> Result:
+        """Do what an instruction says.
+
+        strength: in [0, 1], multiplies every edit's own. brush: (H, W) in [0, 1] at the photo's size; edits then happen
+        inside it and nowhere else. Raises EmptyInstruction, InstructionTooLong or InvalidPlan.
+        """
+        RetouchRequest(instruction, strength).checked()
+        start = time.perf_counter()
+        plan = self.engine.understand(instruction, self.plan_history)
+        understood = time.perf_counter() - start
+        mask = None if brush is None else np.asarray(brush, np.float32)
+        if plan.intent == "retouch":
+            self._push((*self.turns, Turn(instruction, plan.scaled(strength), mask)))
+        elif plan.intent == "adjust":
+            self._push(_adjusted(self.turns, plan))
+        elif plan.intent in ("undo", "redo", "reset"):
+            return self._move(plan, instruction, understood)
+        return self._result(plan, instruction, {"understand": understood})
+
+    def undo(self) -> Result:
+        """Take back the last change; the image is then bit-identical to what it was before."""
+        return self._move(EditPlan("undo"), "undo", 0.0)
+
+    def redo(self) -> Result:
+        """Do again what was taken back."""
+        return self._move(EditPlan("redo"), "redo", 0.0)
+
+    def reset(self) -> Result:
+        """Back to the photo as it was opened; can itself be undone."""
+        return self._move(EditPlan("reset"), "reset", 0.0)
+
+    def _push(self, state: tuple[Turn, ...]) -> None:
+        self._states.append(state)
+        self._ahead.clear()
+
+    def _move(self, plan: EditPlan, instruction: str, understood: float) -> Result:
+        done = False
+        if plan.intent == "undo" and len(self._states) > 1:
+            self._ahead.append(self._states.pop())
+            done = True
+        elif plan.intent == "redo" and self._ahead:
+            self._states.append(self._ahead.pop())
+            done = True
+        elif plan.intent == "reset" and self.turns:
+            self._push(())
+            done = True
+        result = self._result(plan, instruction, {"understand": understood})
+        return result if done else replace(result, answer=NOTHING_TO[plan.intent])
+
+    def render(self) -> Rendered:
+        """The photo under the instructions in force, replayed from its own pixels."""
+        if self._rendered is not None and self._rendered[0] is self.turns:
+            return self._rendered[1]
+        repairs = tuple(self._repair(face) for face in self.faces)
+        placed = [
+            (r.correction, r.mask, f.alignment) for r, f in zip(repairs, self.faces, strict=True) if r is not None
+        ]
+        pasted = paste_all(self.photo.pixels, placed)
+        rendered = Rendered(pasted.pixels, pasted.mask, repairs)
+        self._rendered = (self.turns, rendered)
+        return rendered
+
+    def _repair(self, face: LookedAt) -> Repair | None:
+        if not self.turns:
+            return None
+        network, size = self.engine.network, self.engine.network.config.image_size
+        selections = [
+            select(network, face, turn.plan, None if turn.brush is None else _to_face(turn.brush, face, size))
+            for turn in self.turns
+        ]
+        return repair(network, face, merged(selections), self.engine.dialogue(self.turns[-1].text))
+
+    def _result(self, plan: EditPlan, instruction: str, timings: dict[str, float]) -> Result:
+        start = time.perf_counter()
+        rendered = self.render()
+        timings = self._opening | timings | {"retouch": time.perf_counter() - start}
+        start = time.perf_counter()
+        told = tuple(
+            self._tell(face, r, plan, instruction) for face, r in zip(self.faces, rendered.repairs, strict=True)
+        )
+        timings["answer"] = time.perf_counter() - start
+        self._opening = dict.fromkeys(self._opening, 0.0)
+        answer = told[0].answer if len(told) == 1 else " ".join(f"Face {t.index}: {t.answer}" for t in told)
+        return Result(
+            image=rendered.pixels,
+            mask=rendered.mask,
+            answer=answer,
+            plan=plan,
+            faces=told,
+            changed=bool((rendered.pixels != self.photo.pixels).any()) if rendered.mask.any() else False,
+            instruction=instruction,
+            photo=self._about_photo(),
+            timings=timings,
+            versions=self.engine.versions,
+            notes=self.photo.notes,
+            steps=tuple(t.text for t in self.turns),
+        )
+
+    def _tell(self, face: LookedAt, repaired: Repair | None, plan: EditPlan, instruction: str) -> FaceResult:
+        facts = facts_of(face, repaired, plan)
+        answer = self.engine.answer(facts, instruction)
+        return FaceResult(face.face.index, tuple(face.face.box)[:4], face.face.width_px, facts, answer)
+
+    def _about_photo(self) -> dict[str, Any]:
+        photo = self.photo
+        return {
+            "name": photo.path.name if photo.path else "",
+            "width": photo.extent.width,
+            "height": photo.extent.height,
+            "format": photo.format,
+            "mode": photo.mode,
+            "depth": photo.depth,
+            "faces_opened": len(self.faces),
+        }
+
+
+NOTHING_TO = {
+    "undo": "There is nothing to undo; the photo is as it was opened.",
+    "redo": "There is nothing to redo.",
+    "reset": "The photo already is as it was opened.",
+}
+
+
+def facts_of(face: LookedAt, repaired: Repair | None, plan: EditPlan) -> Facts:
+    """What may be said of one face after one turn."""
+    asked: tuple[Edit, ...] = plan.edits if plan.intent == "retouch" else ()
+    if repaired is None:
+        kinds = np.zeros(face.heat.shape[1:], np.float32)
+        edited = outcomes(asked, kinds, np.zeros(kinds.shape[1:], bool), face.regions[0].numpy(), face.photo_px)
+    else:
+        edited = outcomes(asked, repaired.kinds, repaired.changed, face.regions[0].numpy(), face.photo_px)
+    kept = tuple(f for f in face.found if any(_covers(k.imperfection, k.region, f) for k in plan.keep))
+    about = tuple((k.imperfection, k.region) for k in plan.about)
+    return Facts(
+        intent=plan.intent,
+        found=face.found,
+        edited=edited,
+        kept=kept,
+        declined=plan.reason if plan.intent == "decline" else "",
+        frame=plan.frame,
+        note="" if plan.intent == "decline" else plan.reason,
+        about=about,
+    )
+
+
+def _covers(kind: str, region: str, finding: Finding) -> bool:
+    """Whether a kind and region of a plan take in a finding; a grid cell takes in what the report says of the face."""
+    return (kind in (ALL, finding.imperfection)) and region in ("face", finding.region)
+
+
+def _adjusted(turns: tuple[Turn, ...], plan: EditPlan) -> tuple[Turn, ...]:
+    """The turns with the strengths of the edits that an adjustment means multiplied; by default the last turn's."""
+    if not turns:
+        return turns
+    wanted = {(kind, e.region) for e in plan.edits for kind in expand(e.imperfection)}
+
+    def weaker(edit: Edit, last: bool) -> Edit:
+        named = any((kind, edit.region) in wanted or (kind, "face") in wanted for kind in expand(edit.imperfection))
+        if (wanted and not named) or (not wanted and not last):
+            return edit
+        return Edit(edit.imperfection, edit.region, float(np.clip(edit.strength * plan.factor, 0, 1)))
+
+    out = []
+    for i, turn in enumerate(turns):
+        edits = tuple(weaker(e, i == len(turns) - 1) for e in turn.plan.edits)
+        out.append(replace(turn, plan=replace(turn.plan, edits=edits)))
+    return tuple(out)
+
+
+def _to_face(brush: NDArray[np.float32], face: LookedAt, size: int) -> NDArray[np.float32]:
+    """A photo-sized mask in a face's model frame."""
+    scale = face.alignment.scale
+    soft = cv2.GaussianBlur(brush, (0, 0), 0.4 / scale) if scale < 0.8 else brush
+    return cv2.warpAffine(soft, face.alignment.centre_matrix, (size, size), flags=cv2.INTER_LINEAR)
