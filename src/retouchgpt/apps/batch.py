@@ -47,7 +47,7 @@ class Settings:
 
 
 class Worker:
-    """Retouches cases, one after another, with one model; the same class in this process, in others and on a cluster."""
+    """Retouches cases one after another with one model; the same class here, in other processes and on a cluster."""
 
     def __init__(self, settings: Settings) -> None:
         import torch
@@ -192,7 +192,9 @@ def folder_cases(inputs: Sequence[str], instruction: str, out: Path) -> Iterator
             found = [(path, Path(path.name))]
         else:
             found = [
-                (p, Path(p.name)) for p in map(Path, sorted(glob.glob(given, recursive=True))) if _is_photo(p, out)
+                (p, Path(p.name))
+                for p in map(Path, sorted(glob.glob(given, recursive=True)))  # noqa: PTH207 - a user's pattern may be absolute
+                if _is_photo(p, out)
             ]
         for source, place in found:
             target = _free(out / place, taken)

@@ -27,9 +27,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; building it imports no command."""
     top = argparse.ArgumentParser(
-        prog="retouchgpt", description="Portrait retouching by plain language: a photo and a sentence in, the retouched "
-        "photo and a true answer out.",
-    )  # fmt: skip
+        prog="retouchgpt",
+        description="Portrait retouching by plain language: a photo and a sentence in, a photo and a true answer out.",
+    )
     top.add_argument("--version", action="version", version=f"retouchgpt {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, summary) in COMMANDS.items():

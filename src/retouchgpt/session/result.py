@@ -107,7 +107,7 @@ class Result:
         }
 
 
-def read_brush(path: str | Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+def read_brush(path: str | Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """A user's mask, (H, W) in [0, 1], at the photo's size. Raises UnusableInput errors."""
     from retouchgpt.core.errors import UnsupportedPhoto
     from retouchgpt.core.pixels import to_float

@@ -174,7 +174,8 @@ class Session:
     def _tell(self, face: LookedAt, repaired: Repair | None, plan: EditPlan, instruction: str) -> FaceResult:
         facts = facts_of(face, repaired, plan)
         answer = self.engine.answer(facts, instruction)
-        return FaceResult(face.face.index, tuple(face.face.box)[:4], face.face.width_px, facts, answer)
+        box = face.face.box
+        return FaceResult(face.face.index, (box.x0, box.y0, box.x1, box.y1), face.face.width_px, facts, answer)
 
     def _about_photo(self) -> dict[str, Any]:
         photo = self.photo

@@ -1,0 +1,106 @@
+"""The bench's cases: painted validation faces, a plan for each, and the picture that the plan asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchgpt.core.plan import Edit, EditPlan
+from retouchgpt.data.cache import SIDE, Faces
+from retouchgpt.data.canvas import Mark
+from retouchgpt.data.painter import VALIDATION, PaintedFace, paint
+
+from .metrics import Image, Mask, tone_group, typology_angle, visible
+
+SEED = 4_000_000
+"""Training seeds stay below; the validation ranges differ from training's as well."""
+PAINTINGS = 3
+"""Paintings of each face."""
+
+
+@dataclass(frozen=True)
+class Painted:
+    """One painted face. skin: (H, W), where it may be edited. tone: ITA group of the unpainted face."""
+
+    face_id: str
+    painted: PaintedFace
+    skin: Mask
+    tone: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request. target: what it asks for. asked: where the target visibly differs. unasked: (H, W, 3), levels that
+    the other marks add; there: where they are visible and nothing is asked. alphas: kind -> (H, W) true soft mask."""
+
+    face: Painted
+    plan: EditPlan
+    kind: str
+    target: Image
+    asked: Mask
+    unasked: NDArray[np.float32]
+    there: Mask
+    alphas: dict[str, NDArray[np.float32]]
+
+    @property
+    def image(self) -> Image:
+        return self.face.painted.image
+
+
+def painted_faces(folder: Path, *, limit: int | None = None, paintings: int = PAINTINGS) -> Iterator[Painted]:
+    """Validation faces at 512 px, each painted several times."""
+    source = Faces(folder)
+    for i in range(min(len(source), limit or len(source))):
+        name, image, landmarks = source.read(i)
+        way = cv2.INTER_AREA if image.shape[0] > SIDE else cv2.INTER_CUBIC
+        landmarks = landmarks * (SIDE / image.shape[0])
+        image = cv2.resize(image, (SIDE, SIDE), interpolation=way)
+        for j in range(paintings):
+            painted = paint(image, landmarks, SEED + i * 100 + j, VALIDATION)
+            skin = painted.canvas.skin > 0.5
+            yield Painted(name, painted, skin, tone_group(typology_angle(image, skin)))
+
+
+def cases(face: Painted) -> Iterator[Case]:
+    """One case a painted kind: everywhere, or, for a quarter of them, in one region only."""
+    kinds = sorted({m.kind for m in face.painted.marks})
+    rng = np.random.default_rng((SEED, len(face.painted.marks), hash_of(face)))
+    for kind in kinds:
+        own = [m for m in face.painted.marks if m.kind == kind]
+        region = "face"
+        if rng.random() < 0.25:
+            region = str(rng.choice(sorted({m.region for m in own})))
+        case = make_case(face, kind, region)
+        if case.asked.sum() >= 12:
+            yield case
+
+
+def hash_of(face: Painted) -> int:
+    """A small number that is the same in every run."""
+    return int(face.painted.image[::37, ::41].astype(np.int64).sum() % 1_000_003)
+
+
+def make_case(face: Painted, kind: str, region: str) -> Case:
+    """The case of one kind in one region (`face`: wherever it is)."""
+
+    def wanted(mark: Mark) -> bool:
+        return mark.kind == kind and region in ("face", mark.region)
+
+    painted = face.painted
+    target = painted.target(wanted)
+    unasked = painted.difference(lambda m: not wanted(m))
+    asked = visible(painted.image, target)
+    there = (np.abs(unasked).max(2) > 2) & ~cv2.dilate(asked.astype(np.uint8), np.ones((3, 3))).astype(bool)
+    alphas = {kind: painted.alpha(wanted)}
+    return Case(face, EditPlan("retouch", (Edit(kind, region),)), kind, target, asked, unasked, there, alphas)
+
+
+Answer = tuple[Image, NDArray[Any]]
+"""A picture and the method's own mask, (H, W), 0 where it says that it changed nothing."""
+Method = Callable[[Case], Answer]

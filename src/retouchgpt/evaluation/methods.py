@@ -1,0 +1,146 @@
+"""The rows of the bench: what is to be beaten, and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from retouchgpt.core.geometry import Box, Extent
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.model.imperfection import given
+from retouchgpt.model.network import RetouchNetwork
+from retouchgpt.photo.composite import paste, to_model
+from retouchgpt.photo.faces import Face
+from retouchgpt.session.face import LookedAt, look, repair, select
+
+from .cases import Answer, Case, Method
+from .metrics import Image, Mask
+
+UNTOUCHED = "input untouched"
+OURS = "ours"
+OURS_PAINTED = "ours, true mask given"
+
+
+def untouched(case: Case) -> Answer:
+    return case.image, np.zeros(case.image.shape[:2])
+
+
+def bilateral(case: Case) -> Answer:
+    """OpenCV's bilateral filter wherever there is skin."""
+    return _on_skin(case, cv2.bilateralFilter(case.image, 9, 40, 7))
+
+
+def guided(case: Case) -> Answer:
+    """Guided-filter smoothing of the skin with its finest texture put back."""
+    image = case.image.astype(np.float32) / 255
+    smooth = cv2.ximgproc.guidedFilter(image, image, 12, 0.004)
+    fine = image - cv2.GaussianBlur(image, (0, 0), 1.2)
+    return _on_skin(case, np.rint((smooth + 0.8 * fine).clip(0, 1) * 255).astype(np.uint8))
+
+
+def _on_skin(case: Case, filtered: Image) -> Answer:
+    skin = case.face.skin
+    return np.where(skin[..., None], filtered, case.image), skin.astype(np.float32)
+
+
+def telea(case: Case) -> Answer:
+    """Inpainting by Telea (2004), told the true mask."""
+    return _inpaint(case, cv2.INPAINT_TELEA)
+
+
+def navier_stokes(case: Case) -> Answer:
+    """Inpainting by Bertalmio et al. (2001), told the true mask."""
+    return _inpaint(case, cv2.INPAINT_NS)
+
+
+def _inpaint(case: Case, way: int) -> Answer:
+    mask = case.asked.astype(np.uint8) * 255
+    return cv2.inpaint(case.image, mask, 3, way), case.asked.astype(np.float32)
+
+
+def biharmonic(case: Case) -> Answer:
+    """Biharmonic inpainting (scikit-image), told the true mask; in the mask's box only, and not for large areas."""
+    from skimage.restoration import inpaint_biharmonic
+
+    out = case.image.copy()
+    if case.asked.sum() > 6000:  # it would take minutes; Navier-Stokes stands in, as the table's note says
+        return navier_stokes(case)
+    count, labels = cv2.connectedComponents(cv2.dilate(case.asked.astype(np.uint8), np.ones((9, 9))))
+    for i in range(1, count):
+        box = _box(labels == i).grown(4).clipped(Extent(case.image.shape[1], case.image.shape[0]))
+        patch, hole = case.image[box.slices], (case.asked & (labels == i))[box.slices]
+        if hole.any() and not hole.all():
+            filled = inpaint_biharmonic(patch, hole, channel_axis=2)
+            out[box.slices][hole] = np.rint(filled[hole].clip(0, 1) * 255)
+    return out, case.asked.astype(np.float32)
+
+
+def _box(mask: Mask) -> Box:
+    rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+class Ours:
+    """The shipped pipeline on an opened face: look once, then select, repair and paste a plan."""
+
+    def __init__(self, network: RetouchNetwork, *, true_mask: bool = False) -> None:
+        self.network, self.true_mask = network, true_mask
+        self._seen: tuple[int, LookedAt] | None = None
+
+    def seen(self, case: Case) -> LookedAt:
+        if self._seen is None or self._seen[0] != id(case.face):
+            height, width = case.image.shape[:2]
+            face = Face(1, case.face.painted.landmarks, Box(0, 0, width, height), float(width))
+            self._seen = (id(case.face), look(self.network, case.image, face))
+        return self._seen[1]
+
+    def __call__(self, case: Case) -> Answer:
+        seen = self.seen(case)
+        where = given(self._true(case, seen)) if self.true_mask else select(self.network, seen, case.plan, None)
+        fixed = repair(self.network, seen, where, None)
+        if fixed is None:
+            return untouched(case)
+        pasted = paste(case.image, fixed.correction, fixed.mask, seen.alignment)
+        return pasted.pixels, pasted.mask
+
+    def _true(self, case: Case, seen: LookedAt) -> torch.Tensor:
+        side = seen.heat.shape[-1]
+        kinds = np.zeros((len(IMPERFECTIONS), side, side), np.float32)
+        for kind, alpha in case.alphas.items():
+            grey = np.rint(np.repeat(alpha[..., None], 3, 2) * 255).astype(np.uint8)
+            crop = to_model(grey, seen.alignment, seen.crop.shape[-1])[..., 0]
+            kinds[IMPERFECTIONS.index(kind)] = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+        return torch.from_numpy(kinds)[None]
+
+
+def rows(network: RetouchNetwork | None) -> Mapping[str, Method]:
+    """All rows of the table, ours last."""
+    table: dict[str, Method] = {
+        UNTOUCHED: untouched,
+        "OpenCV bilateral on skin": bilateral,
+        "guided filter with texture return": guided,
+        "OpenCV Telea, true mask": telea,
+        "OpenCV Navier-Stokes, true mask": navier_stokes,
+        "biharmonic inpainting, true mask": biharmonic,
+    }
+    if network is not None:
+        table[OURS_PAINTED] = Ours(network, true_mask=True)
+        table[OURS] = Ours(network)
+    return table
+
+
+def false_edits(network: RetouchNetwork, image: Image, landmarks: NDArray[np.floating], skin: Mask, kind: str) -> float:
+    """Share of the skin that changes when an unpainted face is asked to lose `kind`."""
+    from retouchgpt.core.plan import Edit, EditPlan
+
+    height, width = image.shape[:2]
+    seen = look(network, image, Face(1, np.asarray(landmarks, np.float32), Box(0, 0, width, height), float(width)))
+    fixed = repair(network, seen, select(network, seen, EditPlan("retouch", (Edit(kind),)), None), None)
+    if fixed is None or not skin.any():
+        return 0.0
+    out = paste(image, fixed.correction, fixed.mask, seen.alignment).pixels
+    return float(((out != image).any(2) & skin).sum() / skin.sum())
