@@ -88,7 +88,9 @@ def _allowed(image: NDArray[np.float32], landmarks: NDArray[np.float32], size: i
     small = skin_map(cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA), landmarks / 2)
     skin = cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
     skin = ((skin - 0.15) / 0.35).clip(0, 1)
-    return np.where(protected_map(landmarks, Extent(size, size)) > 0.5, 0, skin).astype(np.float32)
+    protected = (protected_map(landmarks, Extent(size, size)) > 0.5).astype(np.uint8)
+    protected = cv2.dilate(protected, np.ones((3, 3), np.uint8))  # enlarging to photo size reaches one px further
+    return np.where(protected > 0, 0, skin).astype(np.float32)
 
 
 @torch.inference_mode()
@@ -101,8 +103,6 @@ def select(network: RetouchNetwork, seen: LookedAt, plan: EditPlan, brush: NDArr
 
 def merged(selections: list[Selection]) -> Selection:
     """Several turns' selections as one, so that two turns that name one mark do not repair it twice."""
-    if len(selections) == 1:
-        return selections[0]
     kinds = torch.stack([s.kinds for s in selections]).amax(0)
     masks = torch.stack([s.mask for s in selections])
     strengths = torch.stack([s.strength * (s.mask > 0) for s in selections])
