@@ -1,0 +1,292 @@
+"""The command line, in process with a tiny network: exit codes, one line on bad input, nothing written."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from retouchgpt.apps import cli
+from retouchgpt.apps.batch import OUTCOMES, Case, Settings, folder_cases, manifest_cases, remaining
+from retouchgpt.core.errors import BadData
+from retouchgpt.core.plan import EditPlan
+from retouchgpt.photo import files
+from retouchgpt.session import RetouchGPT
+from tests.fakes import Planner, Writer, acne_network
+
+
+@pytest.fixture(autouse=True)
+def tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = RetouchGPT(acne_network(), Planner(), Writer())
+
+    def understand(instruction: str, history: tuple[EditPlan, ...] = ()) -> EditPlan:
+        return engine.planner.plan(instruction)
+
+    monkeypatch.setattr(engine, "understand", understand)
+    monkeypatch.setattr(RetouchGPT, "from_pretrained", classmethod(lambda cls, folder=None: engine))
+
+
+@pytest.fixture
+def photo(tmp_path: Path, portrait: Any) -> Path:
+    path = tmp_path / "in" / "photo.png"
+    path.parent.mkdir()
+    Image.fromarray(portrait).save(path)
+    return path
+
+
+def run(capsys: Any, *arguments: object) -> tuple[int, str, str]:
+    code = cli.main([str(a) for a in arguments])
+    read = capsys.readouterr()
+    return code, read.out, read.err
+
+
+def test_retouch_writes_photo_mask_and_report(photo: Path, tmp_path: Path, capsys: Any, portrait: Any) -> None:
+    out, mask, report = tmp_path / "o.png", tmp_path / "m.png", tmp_path / "r.json"
+    code, stdout, stderr = run(
+        capsys, "retouch", photo, "-i", "remove the acne", "-o", out, "--mask-out", mask, "--report", report
+    )
+    assert (code, stderr) == (0, "")
+    assert stdout.startswith("retouch acne:face:")
+    result, drawn = np.asarray(Image.open(out)), np.asarray(Image.open(mask))
+    assert np.array_equal(result[drawn == 0], portrait[drawn == 0])
+    assert (result != portrait).any()
+    assert json.loads(report.read_text())["changed"] is True
+
+
+def test_default_output_stands_beside_the_photo_and_is_never_replaced(photo: Path, capsys: Any) -> None:
+    before = photo.read_bytes()
+    assert run(capsys, "retouch", photo, "-i", "remove the acne")[0] == 0
+    out = photo.with_name("photo_retouched.png")
+    first = out.read_bytes()
+    code, _, stderr = run(capsys, "retouch", photo, "-i", "undo")
+    assert code == 3
+    assert "exists already" in stderr
+    assert out.read_bytes() == first
+    assert photo.read_bytes() == before
+
+
+def test_declined_is_done_with_unchanged_pixels(photo: Path, tmp_path: Path, capsys: Any, portrait: Any) -> None:
+    code, stdout, _ = run(capsys, "retouch", photo, "-i", "make her nose smaller", "-o", tmp_path / "o.png")
+    assert code == 0
+    assert "shapes are never changed" in stdout
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "o.png")), portrait)
+
+
+def huge_png(path: Path) -> None:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+
+
+def bad_photo(name: str, folder: Path, good: Path) -> Path:
+    path = folder / f"{name}.png"
+    if name == "text":
+        path.write_text("hello")
+    elif name == "truncated":
+        path.write_bytes(good.read_bytes()[:5000])
+    elif name == "empty":
+        path.write_bytes(b"")
+    elif name == "one_pixel":
+        Image.new("RGB", (1, 1)).save(path)
+    elif name == "no_face":
+        Image.new("RGB", (300, 300), "grey").save(path)
+    elif name == "small_face":
+        with Image.open(good) as image:
+            image.resize((256, 256), Image.Resampling.BOX).save(path)
+    elif name == "huge":
+        huge_png(path)
+    elif name == "animated":
+        frames = [Image.new("RGB", (64, 64), c) for c in ("red", "blue")]
+        frames[0].save(path, save_all=True, append_images=frames[1:])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing", "no such file"),
+        ("text", "not an image"),
+        ("empty", "not an image"),
+        ("truncated", "damaged"),
+        ("one_pixel", "1x1"),
+        ("no_face", "no face was found"),
+        ("small_face", "at least 60 px"),
+        ("huge", "400 megapixels"),
+        ("animated", "2 frames"),
+    ],
+)
+def test_bad_photos(name: str, words: str, photo: Path, tmp_path: Path, capsys: Any) -> None:
+    bad = bad_photo(name, tmp_path, photo)
+    before = sorted(tmp_path.rglob("*"))
+    report = tmp_path / "report.json"
+    code, stdout, stderr = run(capsys, "retouch", bad, "-i", "remove the acne", "--report", report)
+    assert code == 3
+    assert stdout == ""
+    assert len(stderr.splitlines()) == 1
+    assert words in stderr
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is written"
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "empty"), ("  \n", "empty"), ("x" * 10_000, "10000 characters")])
+def test_bad_instructions(text: str, words: str, photo: Path, capsys: Any) -> None:
+    code, _, stderr = run(capsys, "retouch", photo, "-i", text)
+    assert code == 3
+    assert words in stderr
+    assert len(stderr.splitlines()) == 1
+    assert len(list(photo.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("L", ".png"), ("P", ".png"), ("RGBA", ".png"), ("L", ".jpg"), ("CMYK", ".jpg")]
+)
+def test_grey_palette_alpha_and_cmyk_are_retouched_as_they_are(
+    mode: str, suffix: str, photo: Path, tmp_path: Path, capsys: Any
+) -> None:
+    path, out = tmp_path / f"x{suffix}", tmp_path / f"y{suffix}"
+    Image.open(photo).convert(mode).save(path)
+    code, stdout, _ = run(capsys, "retouch", path, "-i", "remove the acne", "-o", out)
+    assert code == 0
+    assert Image.open(out).mode == ("RGB" if mode == "CMYK" else mode)
+    assert ("CMYK" in stdout) == (mode == "CMYK")
+
+
+def test_outputs_that_cannot_be_written(
+    photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for out, words in ((tmp_path / "none" / "o.png", "does not exist"), (tmp_path / "o.bmp", "no format")):
+        code, _, stderr = run(capsys, "retouch", photo, "-i", "remove the acne", "-o", out)
+        assert code == 3
+        assert words in stderr
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    code, _, stderr = run(capsys, "retouch", photo, "-i", "remove the acne", "-o", tmp_path / "o.png")
+    assert code == 3
+    assert "No space left" in stderr
+    assert not list(tmp_path.glob("*o.png*"))
+
+
+def test_wrong_usage_exits_with_two(photo: Path, capsys: Any) -> None:
+    for arguments in (["retouch"], ["retouch", str(photo)], ["dance"], []):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(arguments)
+        assert caught.value.code == 2
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["retouch", str(photo), "-i", "x", "--strength", "3"])
+    assert caught.value.code == 2
+    capsys.readouterr()
+
+
+def test_our_own_fault_is_one_line_and_exits_with_one(photo: Path, capsys: Any) -> None:
+    code, _, stderr = run(capsys, "retouch", photo, "-i", "words the fake planner does not know")
+    assert code == 1
+    assert len(stderr.splitlines()) == 1
+    assert "KeyError" in stderr
+
+
+def test_brush_of_another_size_is_named(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    Image.new("L", (100, 100), 255).save(tmp_path / "b.png")
+    code, _, stderr = run(capsys, "retouch", photo, "-i", "remove the acne", "--brush", tmp_path / "b.png")
+    assert code == 3
+    assert "100x100" in stderr
+
+
+def test_chat_plays_a_script(photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = iter(["remove the acne", "what do you see?", "undo", "", "quit", "never read"])
+    monkeypatch.setattr("builtins.input", lambda prompt="": next(lines))
+    code, stdout, _ = run(capsys, "chat", photo, "--out", tmp_path / "chat")
+    assert code == 0
+    pictures = sorted((tmp_path / "chat").iterdir())
+    assert [p.name for p in pictures] == ["photo_turn1.png", "photo_turn2.png"]
+    assert all(str(p) in stdout for p in pictures)
+    assert np.array_equal(np.asarray(Image.open(pictures[1])), np.asarray(Image.open(photo)))
+
+
+def read_outcomes(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / OUTCOMES).read_text().splitlines()]
+
+
+def test_batch_has_an_outcome_for_every_photo(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    (photo.parent / "sub").mkdir()
+    (photo.parent / "sub" / "photo.png").write_bytes(photo.read_bytes())
+    bad_photo("no_face", photo.parent, photo)
+    bad_photo("text", photo.parent, photo)
+    out = tmp_path / "out"
+    code, stdout, _ = run(capsys, "batch", photo.parent, "--out", out, "-i", "remove the acne")
+    assert code == 0
+    assert stdout.strip() == "2 done, 0 unchanged, 2 refused"
+    outcomes = {Path(o["image"]).relative_to(photo.parent).as_posix(): o for o in read_outcomes(out)}
+    assert outcomes["sub/photo.png"]["outcome"] == "done"
+    assert "no face" in outcomes["no_face.png"]["why"]
+    assert (out / "sub" / "photo.png").exists()
+    assert not (out / "no_face.png").exists()
+    code, _, stderr = run(capsys, "batch", photo.parent, "--out", out, "-i", "remove the acne")
+    assert code == 3
+    assert "--resume" in stderr
+    done = (out / "photo.png").stat().st_mtime_ns
+    assert run(capsys, "batch", photo.parent, "--out", out, "-i", "remove the acne", "--resume")[0] == 0
+    assert (out / "photo.png").stat().st_mtime_ns == done
+    assert len(read_outcomes(out)) == 4
+
+
+def test_batch_unchanged_says_why(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    run(capsys, "batch", photo, "--out", tmp_path / "out", "-i", "make her nose smaller")
+    (outcome,) = read_outcomes(tmp_path / "out")
+    assert outcome["outcome"] == "unchanged"
+    assert "shapes" in outcome["why"]
+
+
+def test_resume_forgets_a_line_that_was_cut_short(tmp_path: Path) -> None:
+    cases = [Case(f"{i}.png", "x", f"out/{i}.png") for i in range(3)]
+    log = tmp_path / OUTCOMES
+    whole = json.dumps({"image": "0.png", "instruction": "x", "out": "out/0.png", "outcome": "done"})
+    log.write_text(whole + '\n{"image": "1.p')
+    assert remaining(cases, log) == cases[1:]
+    assert log.read_text() == whole + "\n"
+
+
+def test_manifest_paths_and_errors(tmp_path: Path) -> None:
+    manifest = tmp_path / "cases.jsonl"
+    manifest.write_text('{"image": "a.jpg", "instruction": "remove the acne", "out": "x/b.jpg"}\n\n')
+    (case,) = manifest_cases(manifest, tmp_path / "out")
+    assert case == Case(str(tmp_path / "a.jpg"), "remove the acne", str(tmp_path / "out" / "x" / "b.jpg"))
+    manifest.write_text('{"image": "a.jpg"}\n')
+    with pytest.raises(BadData, match="line 1"):
+        manifest_cases(manifest, tmp_path)
+    with pytest.raises(BadData, match="cannot read"):
+        manifest_cases(tmp_path / "none.jsonl", tmp_path)
+
+
+def test_inputs_of_one_name_never_share_an_output(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.png").write_bytes(b"0")
+    cases = list(folder_cases([str(tmp_path / "a"), str(tmp_path / "b")], "x", tmp_path / "out"))
+    assert [Path(c.out).name for c in cases] == ["x.png", "x_2.png"]
+    found = list(folder_cases([str(tmp_path / "*" / "*.png")], "x", tmp_path / "out"))
+    assert len(found) == 2
+    assert next(iter(folder_cases([str(tmp_path / "none.png")], "x", tmp_path / "out"))).image.endswith("none.png")
+
+
+def test_settings_and_cases_are_plain_values() -> None:
+    assert json.dumps(Settings(None, "all", 1.0, 1).__dict__)
+    assert os.path.basename(Case("a", "b", "c").image) == "a"  # noqa: PTH119
+
+
+def test_version_and_help(capsys: Any) -> None:
+    for flag in ("--version", "--help"):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([flag])
+        assert caught.value.code == 0
+    assert "retouch" in capsys.readouterr().out
