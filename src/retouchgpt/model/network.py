@@ -111,7 +111,7 @@ class RetouchNetwork(nn.Module):
         prompts = self.embedding(features.tokens, where.mask, dialogue)
         control = self.control(prompts, where.mask, (grid[0], grid[1]))
         repaired = self.transformer(features.tokens, F.adaptive_max_pool2d(where.mask, grid), control)
-        return self.compose(image, self.decoder(features, repaired, where), where, control, prompts.logits)
+        return self.compose(image, self.decoder(image, features, repaired, where), where, control, prompts.logits)
 
     def compose(
         self, image: Tensor, decoded: Tensor, where: Selection, control: ControlMaps, logits: Tensor | None
