@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import face_alignment
 from retouchgpt.core.vocabulary import IMPERFECTIONS
@@ -44,17 +45,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def painted_astronaut(zoom: int = 2) -> Photo:
-    """scikit-image's astronaut, enlarged, with acne, spots and moles painted on her face."""
+def clean_astronaut(zoom: int = 2) -> NDArray[np.uint8]:
+    """scikit-image's astronaut, enlarged, without anything painted."""
     import cv2
     import skimage.data
 
+    return cv2.resize(skimage.data.astronaut(), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+
+
+def painted_astronaut(zoom: int = 2) -> Photo:
+    """The astronaut with acne, spots and moles painted on her face."""
     from retouchgpt.data.dose import Dose
     from retouchgpt.data.painter import PainterConfig, paint
     from retouchgpt.photo.faces import shared_finder
 
-    small = skimage.data.astronaut()
-    picture = cv2.resize(small, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+    picture = clean_astronaut(zoom)
     face = shared_finder().find(picture)[0]
     alignment = face_alignment(face.landmarks, 512)
     crop = np.rint(to_model(picture, alignment, 512) * 255).astype(np.uint8)

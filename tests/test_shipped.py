@@ -1,0 +1,127 @@
+"""The weights that ship, end to end on the public-domain portrait, with the network cut off."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from retouchgpt.apps import cli
+from retouchgpt.core.errors import WeightsAltered, WeightsMismatch, WeightsMissing
+from retouchgpt.model.checkpoint import shipped
+from retouchgpt.session import RetouchGPT
+
+pytestmark = pytest.mark.slow
+LIMIT_MB = 25
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("something asked for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+
+
+@pytest.fixture(scope="module")
+def model() -> RetouchGPT:
+    return RetouchGPT.from_pretrained()
+
+
+def test_weights_fit_their_budget_and_have_a_card() -> None:
+    total = sum(p.stat().st_size for p in shipped().rglob("*") if p.is_file())
+    assert total < LIMIT_MB * 1e6
+    card = (shipped() / "MODEL_CARD.md").read_text()
+    for heading in ("Intended use", "Training data", "Results", "Risks", "Licence"):
+        assert heading in card
+
+
+def test_demo_removes_paint_and_says_so(tmp_path: Path, capsys: Any) -> None:
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 0
+    words = capsys.readouterr()
+    assert words.err == ""
+    assert "Answer:" in words.out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["changed"] is True
+    done = {o["imperfection"] for o in report["faces"][0]["edited"] if o["area_px"] > 0}
+    assert done & {"acne", "spots"}
+    mask = np.asarray(Image.open(tmp_path / "mask.png"))
+    pair = np.asarray(Image.open(tmp_path / "before_after.png"))
+    before, after = np.split(pair, 2, axis=1)
+    assert np.array_equal(before[mask == 0], after[mask == 0])
+    assert (before != after).any()
+
+
+def test_the_repair_is_nearer_to_the_clean_portrait(model: RetouchGPT) -> None:
+    from retouchgpt.apps.demo import INSTRUCTION, clean_astronaut, painted_astronaut
+
+    clean, painted = clean_astronaut().astype(int), painted_astronaut()
+    result = model.open(painted).instruct(INSTRUCTION)
+    where = result.mask > 0
+    before = np.abs(painted.pixels.astype(int) - clean)[where].sum()
+    after = np.abs(result.image.astype(int) - clean)[where].sum()
+    assert after < 0.8 * before
+
+
+@pytest.mark.parametrize("text", ["make her nose smaller", "whiten her skin", "delete the background"])
+def test_outside_the_job_is_declined_with_unchanged_pixels(text: str, model: RetouchGPT, portrait: Any) -> None:
+    result = model.open(portrait).instruct(text)
+    assert result.plan.intent == "decline"
+    assert np.array_equal(result.image, portrait)
+    assert result.answer
+
+
+def test_another_instruction_gives_other_control_maps_and_other_pixels(model: RetouchGPT) -> None:
+    """The LLM's hidden states drive G_ctrl: same mask, another sentence."""
+    from retouchgpt.apps.demo import painted_astronaut
+    from retouchgpt.session.face import look, merged, repair, select
+
+    photo = painted_astronaut()
+    seen = look(model.network, photo.pixels, model.finder.find(photo.pixels)[0])
+    where = merged([select(model.network, seen, model.understand("remove the acne"), None)])
+    one, two = (
+        repair(model.network, seen, where, model.dialogue(text))
+        for text in ("remove the acne", "Could you please soften the dark circles under both eyes a little?")
+    )
+    assert one is not None
+    assert two is not None
+    assert np.abs(one.correction - two.correction).max() > 1e-4
+
+
+def copy_weights(folder: Path) -> Path:
+    import shutil
+
+    shutil.copytree(shipped(), folder / "w")
+    return folder / "w"
+
+
+def test_missing_altered_and_foreign_weights_are_refused_in_one_line(
+    tmp_path: Path, portrait: Any, capsys: Any
+) -> None:
+    photo = tmp_path / "p.png"
+    Image.fromarray(portrait).save(photo)
+    folder = copy_weights(tmp_path)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    for damage, error in (("missing", WeightsMissing), ("altered", WeightsAltered), ("format", WeightsMismatch)):
+        if damage == "missing":
+            weights.unlink()
+        elif damage == "altered":
+            weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        else:
+            weights.write_bytes(whole)
+            config = folder / "config.json"
+            config.write_text(config.read_text().replace('"format": 1', '"format": 99'))
+        with pytest.raises(error):
+            RetouchGPT.from_pretrained(folder)
+        code = cli.main(["retouch", str(photo), "-i", "remove the acne", "--weights", str(folder)])
+        read = capsys.readouterr()
+        assert code == 3
+        assert len(read.err.splitlines()) == 1
+        assert not (tmp_path / "p_retouched.png").exists()
