@@ -1,0 +1,124 @@
+"""From a training run to weights that ship: fp16, hashed, judged, with recipe, log, data listing and model card.
+
+    python -m retouchgpt.evaluation.release RUN FACES OUT [--data FACES_OF_TRAINING] [--commit HASH]
+
+FACES is the validation folder of the bench. What already lies in OUT beside the network (the LLM, the language heads)
+stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from retouchgpt.core.errors import BadData
+from retouchgpt.model.checkpoint import WEIGHTS, from_pretrained, save_pretrained, sha256
+from retouchgpt.training.trainer import AVERAGED, LOG
+
+from .benchmark import run as judge
+
+CARD = """---
+license: apache-2.0
+library_name: retouchgpt
+pipeline_tag: image-to-image
+tags: [face-retouching, portrait, interactive]
+---
+# RetouchGPT compact
+
+The default model of the package: {parameters:.1f} M parameters in the retouching network, stored in half precision
+(SHA-256 of `model.safetensors`: `{digest}`), beside a small Llama of our own that writes the answers and heads on a
+frozen all-MiniLM-L6-v2 that read the instructions.
+
+## Intended use
+
+Removing named skin imperfections from portraits on instruction, for people who may edit the photo. Not for deciding
+anything about a person, not for medical use, not for changing who somebody is: shapes, skin colour, hair, eyes, lips
+and teeth are never edited.
+
+## Training data
+
+{faces} aligned faces ({listing}), on which imperfections were painted with known kind, place and mask; the faces are
+official head shots from a public-data collection under the MIT licence and synthetic faces under the MIT licence. No
+professional retouches and no FFHQ were used. Steps of the recipe in `recipe.json`: {steps}, {crops} crops; the log is
+`training_log.jsonl`.
+
+## Results
+
+Written by `python -m retouchgpt.evaluation.release` on painted validation faces; docs/benchmark.md defines every column.
+
+{table}
+## Risks
+
+- The figures are on painted imperfections. On real skin it finds less than on paint, and takes some permanent marks for
+  temporary ones; look before you deliver.
+- Faces of the training set are mostly adult, frontal and evenly lit. Profiles, children, heavy make-up, strong side
+  light and skin under 60 px of face width were seen little or not at all.
+- Tones are balanced only as far as the table by skin tone shows.
+- A retouched portrait shows a person as they did not look. Say so where it matters.
+
+## Licence
+
+Apache-2.0, like the code.
+"""
+
+
+def release(
+    run: Path, faces: Path, out: Path, *, data: Path | None = None, commit: str = "", limit: int | None = None
+) -> None:
+    """Write network, recipe, log, data listing, bench result and card into `out`. Raises BadData on a bad run."""
+    try:
+        recipe: dict[str, Any] = json.loads((run / "recipe.json").read_text())
+        log = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise BadData(f"{run} is not a training run: {error}") from error
+    network = from_pretrained(run / AVERAGED)
+    save_pretrained(network, out, dtype=torch.float16)
+    result = judge(faces, out, limit=limit, out=run / "bench")
+    steps = max(entry["step"] for entry in log)
+    listing, count = data_listing(data)
+    effective = recipe | {"trained_steps": steps, "commit": commit, "data_sha256": listing}
+    (out / "recipe.json").write_text(json.dumps(effective, indent=2) + "\n")
+    thin = [e for e in log if "validation" in e or e["step"] % 25 == 0]
+    (out / "training_log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in thin))
+    card = CARD.format(
+        parameters=sum(p.numel() for p in network.parameters()) / 1e6,
+        digest=sha256(out / WEIGHTS),
+        faces=count or "941",
+        listing=f"listing SHA-256 `{listing[:16]}`" if listing else "not listed",
+        steps=steps,
+        crops=steps * recipe["batch"],
+        table=result.table(),
+    )
+    (out / "MODEL_CARD.md").write_text(card)
+
+
+def data_listing(folder: Path | None) -> tuple[str, int]:
+    """SHA-256 over the ids of a faces folder's index, and how many there are; ("", 0) without a folder."""
+    if folder is None:
+        return "", 0
+    try:
+        ids = [entry["id"] for entry in json.loads((folder / "index.json").read_text())]
+    except (OSError, ValueError, KeyError) as error:
+        raise BadData(f"{folder} is not a folder of faces: {error}") from error
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest(), len(ids)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m retouchgpt.evaluation.release", description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("faces", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--commit", default="")
+    parser.add_argument("--limit", type=int)
+    options = parser.parse_args(arguments)
+    release(options.run, options.faces, options.out, data=options.data, commit=options.commit, limit=options.limit)
+
+
+if __name__ == "__main__":
+    main()
