@@ -49,7 +49,7 @@ professional retouches and no FFHQ were used. Steps of the recipe in `recipe.jso
 
 ## Results
 
-Written by `python -m retouchgpt.evaluation.release` on painted validation faces; docs/benchmark.md defines every column.
+Written by `python -m retouchgpt.evaluation.release`, on painted validation faces; columns as in docs/benchmark.md.
 
 {table}
 ## Risks
