@@ -1,0 +1,42 @@
+"""The fill from a mask's border: exact on flat skin, smooth on a slope, blind to what is under the mask."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from retouchgpt.model.surround import surround
+
+
+def mask_of(size: int, low: int, high: int) -> torch.Tensor:
+    mask = torch.zeros(1, 1, size, size)
+    mask[..., low:high, low:high] = 1
+    return mask
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_flat_skin_is_filled_with_its_own_colour(factor: int) -> None:
+    image = torch.full((1, 3, 128, 128), 0.6)
+    image[..., 50:70, 50:70] = 0.1
+    filled = surround(image, mask_of(128 // factor, 46 // factor, 74 // factor))
+    torch.testing.assert_close(filled, torch.full_like(filled, 0.6), atol=1e-4, rtol=0)
+
+
+def test_a_slope_goes_on_through_the_mask() -> None:
+    slope = torch.linspace(0.2, 0.8, 128).expand(1, 3, 128, 128).clone()
+    dark = slope.clone()
+    dark[..., 56:72, 56:72] = 0.0
+    filled = surround(dark, mask_of(64, 26, 38))
+    assert (filled - slope)[..., 56:72, 56:72].abs().max() < 0.06
+
+
+def test_what_lies_under_the_mask_does_not_matter() -> None:
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    other = image.clone()
+    other[..., 20:40, 20:40] = 1 - other[..., 20:40, 20:40]
+    mask = mask_of(32, 10, 20)
+    torch.testing.assert_close(surround(image, mask), surround(other, mask))
+
+
+def test_a_mask_over_everything_stays_finite() -> None:
+    assert torch.isfinite(surround(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32))).all()
