@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LEVELS = 5
-"""Halvings of the pyramid; the coarsest sees skin 32 px of the finest map away."""
+LEVELS = 9
+"""Most halvings of the pyramid; its coarsest level sees past any mask that leaves some skin."""
 
 
 @torch.no_grad()
