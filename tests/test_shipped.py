@@ -59,7 +59,8 @@ def test_demo_removes_paint_and_says_so(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_the_repair_is_nearer_to_the_clean_portrait(model: RetouchGPT) -> None:
-    from retouchgpt.apps.demo import INSTRUCTION, clean_astronaut, painted_astronaut
+    from retouchgpt.apps.demo import INSTRUCTION
+    from retouchgpt.data.portrait import clean_astronaut, painted_astronaut
 
     clean, painted = clean_astronaut().astype(int), painted_astronaut()
     result = model.open(painted).instruct(INSTRUCTION)
@@ -79,7 +80,7 @@ def test_outside_the_job_is_declined_with_unchanged_pixels(text: str, model: Ret
 
 def test_another_instruction_gives_other_control_maps_and_other_pixels(model: RetouchGPT) -> None:
     """The LLM's hidden states drive G_ctrl: same mask, another sentence."""
-    from retouchgpt.apps.demo import painted_astronaut
+    from retouchgpt.data.portrait import painted_astronaut
     from retouchgpt.session.face import look, merged, repair, select
 
     photo = painted_astronaut()

@@ -61,7 +61,7 @@ def machine() -> dict[str, Any]:
 
 def stages(weights: str | None, repeats: int) -> dict[str, float]:
     """Seconds by stage for one face of a 1024 px photo, and for a second instruction on an open session."""
-    from retouchgpt.apps.demo import painted_astronaut
+    from retouchgpt.data.portrait import painted_astronaut
     from retouchgpt.photo.composite import paste_all
     from retouchgpt.session import RetouchGPT
     from retouchgpt.session.face import look, merged, repair, select
@@ -119,7 +119,7 @@ def portrait(weights: str | None, megapixels: int) -> dict[str, float]:
     import cv2
     from PIL import Image
 
-    from retouchgpt.apps.demo import painted_astronaut
+    from retouchgpt.data.portrait import painted_astronaut
 
     small: NDArray[np.uint8] = painted_astronaut().pixels
     side = round((megapixels * 1e6) ** 0.5)

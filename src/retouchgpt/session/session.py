@@ -85,7 +85,7 @@ class Session:
         understood = time.perf_counter() - start
         mask = None if brush is None else np.asarray(brush, np.float32)
         if plan.intent == "retouch":
-            self._push((*self.turns, Turn(instruction, plan.scaled(strength), mask)))
+            self._retouch(instruction, plan.scaled(strength), mask)
         elif plan.intent == "adjust":
             self._push(_adjusted(self.turns, plan))
         elif plan.intent in ("undo", "redo", "reset"):
@@ -103,6 +103,16 @@ class Session:
     def reset(self) -> Result:
         """Back to the photo as it was opened; can itself be undone."""
         return self._move(EditPlan("reset"), "reset", 0.0)
+
+    def _retouch(self, instruction: str, plan: EditPlan, brush: NDArray[np.float32] | None) -> None:
+        """A new turn; one that only keeps puts that back in the turns before; a correction replaces the last turn."""
+        turns = self.turns
+        if plan.keep and not plan.edits and turns:
+            kept = tuple(replace(t, plan=replace(t.plan, keep=(*t.plan.keep, *plan.keep))) for t in turns)
+            return self._push(kept)
+        if turns and self.engine.replaces(instruction, plan):
+            turns = turns[:-1]
+        return self._push((*turns, Turn(instruction, plan, brush)))
 
     def _push(self, state: tuple[Turn, ...]) -> None:
         self._states.append(state)
