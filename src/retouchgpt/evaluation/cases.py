@@ -53,16 +53,19 @@ class Case:
         return self.face.painted.image
 
 
-def painted_faces(folder: Path, *, limit: int | None = None, paintings: int = PAINTINGS) -> Iterator[Painted]:
-    """Validation faces at 512 px, each painted several times."""
+def painted_faces(
+    folder: Path, *, limit: int | None = None, paintings: int = PAINTINGS, offset: int = 0
+) -> Iterator[Painted]:
+    """Faces of a folder at 512 px, each painted several times; `limit` spreads over the whole folder."""
     source = Faces(folder)
-    for i in range(min(len(source), limit or len(source))):
+    number = min(len(source), limit or len(source))
+    for i in np.linspace(0, len(source) - 1, number).round().astype(int).tolist():
         name, image, landmarks = source.read(i)
         way = cv2.INTER_AREA if image.shape[0] > SIDE else cv2.INTER_CUBIC
         landmarks = landmarks * (SIDE / image.shape[0])
         image = cv2.resize(image, (SIDE, SIDE), interpolation=way)
         for j in range(paintings):
-            painted = paint(image, landmarks, SEED + i * 100 + j, VALIDATION)
+            painted = paint(image, landmarks, SEED + offset + i * 100 + j, VALIDATION)
             skin = painted.canvas.skin > 0.5
             yield Painted(name, painted, skin, tone_group(typology_angle(image, skin)))
 
