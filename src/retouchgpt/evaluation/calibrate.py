@@ -59,7 +59,7 @@ def calibrate(network: RetouchNetwork, faces: Path, *, limit: int = 40, progress
 @torch.no_grad()
 def apply(network: RetouchNetwork, shifts: dict[str, float]) -> None:
     """Move the shifts into the biases of the heat maps' last layer."""
-    bias = network.imperfection.head.bias
+    bias = network.get_parameter("imperfection.head.bias")
     bias += torch.tensor([shifts[kind] for kind in IMPERFECTIONS], dtype=bias.dtype)
 
 
