@@ -60,7 +60,7 @@ def calibrate(network: RetouchNetwork, faces: Path, *, limit: int = 40, progress
 def apply(network: RetouchNetwork, shifts: dict[str, float]) -> None:
     """Move the shifts into the biases of the heat maps' last layer."""
     bias = network.get_parameter("imperfection.head.bias")
-    bias += torch.tensor([shifts[kind] for kind in IMPERFECTIONS], dtype=bias.dtype)
+    bias.add_(torch.tensor([shifts[kind] for kind in IMPERFECTIONS], dtype=bias.dtype))
 
 
 def main(arguments: list[str] | None = None) -> None:
