@@ -18,6 +18,8 @@ from retouchgpt.data.native import stack_by_kind
 
 FloatImage = NDArray[Any]
 KINDS = len(IMPERFECTIONS)
+VISIBLE = (0.5, 5.0)
+"""8-bit levels of difference at which a mark begins to count as seen, and counts in full."""
 CROPS_A_SAMPLE = 2
 """Neighbouring indices that share one painted face, since reading it costs more than cutting a crop."""
 
@@ -114,7 +116,7 @@ def _cut(
             target -= sample.deltas[kind][window].astype(np.float32) / 255 * region[..., None]
     kinds = np.zeros((side, side, KINDS), np.float32)
     for kind, alpha in sample.alphas.items():
-        kinds[..., IMPERFECTIONS.index(kind)] = alpha[window].astype(np.float32) / 255
+        kinds[..., IMPERFECTIONS.index(kind)] = _seen(alpha[window], sample.deltas[kind][window])
     ignore = stack_by_kind(sample.ignore[window])
     layers = [image, target.clip(0, 1), kinds, ignore, region]
     if side != crop:
@@ -124,6 +126,12 @@ def _cut(
         layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
     image, target, kinds, ignore, region = layers
     return (image, target, kinds, ignore), region
+
+
+def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:
+    """A kind's mask (H, W) in [0, 1], fading out where the paint changes less than VISIBLE 8-bit levels."""
+    contrast = cv2.GaussianBlur(np.abs(delta).max(2).astype(np.float32), (0, 0), 1.5)
+    return alpha.astype(np.float32) / 255 * ((contrast - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0])).clip(0, 1)
 
 
 def _resize(layer: FloatImage, side: int, way: int) -> FloatImage:

@@ -35,7 +35,7 @@ class Recipe:
     crop: side of the training crops in px, a multiple of window x last stride. batch: crops a step for the
     imperfection maps; repair_batch: how many of them are also repaired (R and D cost four times the maps).
     steps: length of the run. restart: steps a cosine cycle. learning_rate: at the start of each cycle; final_rate:
-    at its end. warmup: steps of linear increase. betas: of Adam. clip: gradient norm of each box by itself, since
+    at its end. seeing_rate: multiplies both for encoder and imperfection maps. warmup: steps of linear increase. betas: of Adam. clip: gradient norm of each box by itself, since
     the decoder's is a hundred times the encoder's. ema: decay of the averaged
     weights. predicted_masks: share of repairs done under the predicted mask instead of the painted one, after
     `teacher_steps`. precision: bf16 or no. validate_every, save_every: in steps. workers: loader processes.
@@ -54,6 +54,7 @@ class Recipe:
     learning_rate: float = 1e-3
     final_rate: float = 2e-5
     warmup: int = 100
+    seeing_rate: float = 1.0
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = 1.0
     ema: float = 0.998

@@ -69,7 +69,7 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=recipe.precision)
         network = from_pretrained(recipe.start) if recipe.start else create(recipe.size, seed=recipe.seed)
         self.averaged = _copy(network)
-        optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=recipe.betas)
+        optimiser = torch.optim.Adam(_groups(network, recipe), lr=recipe.learning_rate, betas=recipe.betas)
         network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
         self.tokenizer: Any = None
@@ -121,7 +121,7 @@ class Trainer:
     def _train_step(self, crop: Crop) -> dict[str, float]:
         recipe = self.recipe
         for group in self.optimiser.param_groups:
-            group["lr"] = rate(self.step, recipe)
+            group["lr"] = rate(self.step, recipe) * group["factor"]
         predicted = round(recipe.predicted_masks * recipe.repair_batch) if self.step >= recipe.teacher_steps else 0
         with self.accelerator.autocast():
             terms = step_losses(
@@ -223,6 +223,17 @@ class Trainer:
         if self.accelerator.is_main_process:
             with (self.out / LOG).open("a") as stream:
                 stream.write(json.dumps({"time": round(time.time(), 1), **values}) + "\n")
+
+
+SEEING = ("encoder", "imperfection")
+
+
+def _groups(network: RetouchNetwork, recipe: Recipe) -> list[dict[str, Any]]:
+    """Boxes that see and boxes that repair, each with the factor of its learning rate."""
+    boxes = dict(network.named_children())
+    sees = [p for name in SEEING for p in boxes[name].parameters()]
+    repairs = [p for name, box in boxes.items() if name not in SEEING for p in box.parameters()]
+    return [{"params": sees, "factor": recipe.seeing_rate}, {"params": repairs, "factor": 1.0}]
 
 
 def _copy(network: RetouchNetwork) -> RetouchNetwork:
