@@ -126,3 +126,42 @@ def test_missing_altered_and_foreign_weights_are_refused_in_one_line(
         assert code == 3
         assert len(read.err.splitlines()) == 1
         assert not (tmp_path / "p_retouched.png").exists()
+
+
+def command(*arguments: str, text: str | None = None) -> Any:
+    import subprocess
+    import sys
+
+    code = "import sys; from retouchgpt.apps.cli import main; sys.exit(main(sys.argv[1:]))"
+    return subprocess.run([sys.executable, "-c", code, *arguments], input=text, capture_output=True, text=True)
+
+
+def test_plan_reads_one_a_line_and_writes_one_json_a_line() -> None:
+    done = command("plan", "-", "--json", text="remove the acne on the left cheek\nmake her nose smaller\n\n")
+    plans = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert plans[0]["edits"] == [{"imperfection": "acne", "region": "left_cheek", "strength": 1.0}]
+    assert [p["intent"] for p in plans] == ["retouch", "decline", "decline"]
+    assert done.stderr == ""
+
+
+def test_batch_with_two_processes_gives_what_one_gives(tmp_path: Path) -> None:
+    from retouchgpt.data.portrait import painted_astronaut
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a", "b", "c"):
+        Image.fromarray(painted_astronaut(1).pixels).save(photos / f"{name}.png")
+    (photos / "bad.png").write_text("not an image")
+    outs = {}
+    for workers in ("1", "2"):
+        out = tmp_path / f"out{workers}"
+        done = command("batch", str(photos), "--out", str(out), "-i", "Remove all imperfections.", "--workers", workers)
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in (out / "outcomes.jsonl").read_text().splitlines()]
+        outs[workers] = {Path(o["image"]).name: o["outcome"] for o in lines}
+    assert outs["1"] == outs["2"]
+    assert outs["1"]["bad.png"] == "refused"
+    for name in ("a.png", "b.png", "c.png"):
+        one, two = (np.asarray(Image.open(tmp_path / f"out{w}" / name)) for w in ("1", "2"))
+        assert np.array_equal(one, two)
