@@ -130,15 +130,19 @@ def _cut(
 
 def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:
     """A kind's mask (H, W) in [0, 1], fading out where the paint changes less than VISIBLE 8-bit levels."""
-    contrast = cv2.GaussianBlur(np.abs(delta).max(2).astype(np.float32), (0, 0), 1.5)
+    red, green, blue = np.abs(delta).astype(np.float32).transpose(2, 0, 1)
+    contrast = cv2.GaussianBlur(np.maximum(np.maximum(red, green), blue), (0, 0), 1.5)
     return alpha.astype(np.float32) / 255 * ((contrast - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0])).clip(0, 1)
 
 
 def _resize(layer: FloatImage, side: int, way: int) -> FloatImage:
-    """cv2.resize takes at most four channels with some interpolations; go through them in turns."""
+    """cv2.resize with any number of channels, of which those that are empty cost nothing."""
     if layer.ndim == 3 and layer.shape[2] > 4:
-        parts = [cv2.resize(layer[..., i : i + 4], (side, side), interpolation=way) for i in range(0, KINDS, 4)]
-        return np.concatenate(parts, 2)
+        out = np.zeros((side, side, layer.shape[2]), np.float32)
+        for i in range(layer.shape[2]):
+            if layer[::7, ::7, i].any() or layer[..., i].any():  # most kinds are not painted
+                out[..., i] = cv2.resize(np.ascontiguousarray(layer[..., i]), (side, side), interpolation=way)
+        return out
     return cv2.resize(layer, (side, side), interpolation=way)
 
 
