@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from retouchgpt.core.facts import Facts, Finding, Outcome
-from retouchgpt.core.vocabulary import COUNTABLE, spoken
+from retouchgpt.core.vocabulary import ALL, COUNTABLE, GRID_REGIONS, PERMANENT, spoken
 
-from .phrases import SIDED, region_order
+from .phrases import SIDED, place, region_order
 
 WHOLE = 0.95
 """From this strength on an edit counts as a removal, below as softening."""
@@ -31,8 +31,9 @@ class Item(NamedTuple):
 class Told(NamedTuple):
     """Facts sorted into what an answer tells, in the order in which it does.
 
-    softened: (percent, items) by falling strength. untouched: asked with strength 0. rest: more was looked for and not
-    found than is listed in `absent`.
+    softened: (percent, items) by falling strength. untouched: asked with strength 0. kept: left because the person said
+    so. stayed: left by default. rest: more was looked for and not found than is listed in `absent`. where: the one
+    place that a question is about.
     """
 
     removed: tuple[Item, ...]
@@ -41,7 +42,9 @@ class Told(NamedTuple):
     untouched: tuple[Item, ...]
     found: tuple[Item, ...]
     kept: tuple[Item, ...]
+    stayed: tuple[Item, ...]
     rest: bool
+    where: str = "face"
 
     @property
     def nothing_done(self) -> bool:
@@ -51,7 +54,7 @@ class Told(NamedTuple):
     def items(self) -> tuple[Item, ...]:
         """All items, in order."""
         soft = [item for _, items in self.softened for item in items]
-        return (*self.removed, *soft, *self.absent, *self.untouched, *self.found, *self.kept)
+        return (*self.removed, *soft, *self.absent, *self.untouched, *self.found, *self.kept, *self.stayed)
 
     @property
     def sided(self) -> bool:
@@ -66,25 +69,61 @@ def percent(strength: float) -> int:
 
 def told(facts: Facts) -> Told:
     """Sort facts into what the answer tells."""
-    done = [o for o in facts.edited if o.done and o.strength > 0]
+    done = [o for o in facts.edited if o.done and o.strength > 0 and o.imperfection != ALL]
     strengths = sorted({percent(o.strength) for o in done if o.strength < WHOLE}, reverse=True)
-    absent = _items(o for o in facts.edited if not o.done and o.strength > 0)
-    found = _items(facts.found) if facts.intent == "inspect" else ()
+    absent = _items(o for o in facts.edited if not o.done and o.strength > 0 and o.imperfection != ALL)
+    found: tuple[Item, ...] = ()
     if facts.intent == "inspect":
-        seen = {(f.imperfection, f.region) for f in facts.found} | {(f.imperfection, "face") for f in facts.found}
-        absent = tuple(Item(k, r, 0) for k, r in facts.about if (k, r) not in seen and k != "all")
-    rest = len(absent) > LISTED_ABSENT
+        found = _items(f for f in facts.found if _asked_after(f, facts.about))
+        absent = _not_seen(facts)
+    rest = len(absent) > LISTED_ABSENT or any(o.imperfection == ALL and not o.done for o in facts.edited)
+    kept, stayed = _left_alone(facts)
     return Told(
         removed=_items(o for o in done if o.strength >= WHOLE),
         softened=tuple(
             (p, _items(o for o in done if o.strength < WHOLE and percent(o.strength) == p)) for p in strengths
         ),
         absent=() if rest else absent,
-        untouched=_items(o for o in facts.edited if o.strength == 0),
+        untouched=_items(o for o in facts.edited if o.strength == 0 and o.imperfection != ALL),
         found=found,
-        kept=_items(facts.kept),
+        kept=kept,
+        stayed=stayed,
         rest=rest,
+        where=facts.about[0][1] if len({r for _, r in facts.about}) == 1 else "face",
     )
+
+
+def _asked_after(finding: Finding, about: Sequence[tuple[str, str]]) -> bool:
+    """Whether a question takes in a finding; of a grid cell it takes in the whole face, whose places are told."""
+    near = ("face", finding.region, *GRID_REGIONS)
+    return not about or any(k in (ALL, finding.imperfection) and r in near for k, r in about)
+
+
+def _not_seen(facts: Facts) -> tuple[Item, ...]:
+    """Kinds that a question names and the photo does not show there."""
+    kinds = [(k, r) for k, r in facts.about if k != ALL]
+    missing = [
+        (k, r) for k, r in kinds if not any(f.imperfection == k and _asked_after(f, [(k, r)]) for f in facts.found)
+    ]
+    items = (Item(k, "face" if r in GRID_REGIONS else r, 0) for k, r in missing)
+    return tuple(sorted(items, key=_order))
+
+
+def _left_alone(facts: Facts) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """What was kept by request, and what by default: permanent marks that were found and not edited."""
+    if not facts.note:
+        return _items(facts.kept), ()
+    if not facts.found:
+        return (), _items(facts.kept)
+    named = {(f.imperfection, f.region) for f in facts.kept} | {
+        (o.imperfection, o.region) for o in facts.edited if o.done
+    }
+    edited = {o.imperfection for o in facts.edited}
+    marks: dict[str, int] = {}
+    for f in facts.found:
+        if f.imperfection in PERMANENT and f.imperfection not in edited and (f.imperfection, f.region) not in named:
+            marks[f.imperfection] = marks.get(f.imperfection, 0) + f.count
+    return _items(facts.kept), tuple(Item(kind, "face", count) for kind, count in marks.items())
 
 
 def facts_text(facts: Facts) -> str:
@@ -99,7 +138,8 @@ def facts_text(facts: Facts) -> str:
         "nothing found" if facts.intent == "inspect" and not sorted_facts.found else "",
         _list("absent", sorted_facts.absent) if not sorted_facts.rest else f"absent: {REST}",
         _list("untouched", sorted_facts.untouched),
-        _list("kept by default" if facts.note else "kept", sorted_facts.kept),
+        _list("kept", sorted_facts.kept),
+        _list("kept by default", sorted_facts.stayed),
     ]
     if sorted_facts.sided:
         parts.append(f"side: {facts.frame}")
@@ -108,7 +148,12 @@ def facts_text(facts: Facts) -> str:
 
 def _items(rows: Iterable[Outcome | Finding]) -> tuple[Item, ...]:
     items = [Item(r.imperfection, r.region, r.count if r.imperfection in COUNTABLE else 0) for r in rows]
-    return tuple(sorted(dict.fromkeys(items), key=lambda item: region_order(item.region)))
+    return tuple(sorted(dict.fromkeys(items), key=_order))
+
+
+def _order(item: Item) -> int:
+    """Items whose place is not said come last, so that another's place is not taken for theirs."""
+    return region_order(item.region if place(item.kind, item.region) else "face")
 
 
 def _list(name: str, items: Sequence[Item]) -> str:

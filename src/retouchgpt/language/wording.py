@@ -9,6 +9,7 @@ from retouchgpt.core.facts import Facts
 
 from .facts_text import Item, Told, told
 from .phrases import (
+    PLACES,
     SIDE_NOTES,
     SINGULAR_MASS,
     join,
@@ -36,6 +37,11 @@ MOVES: dict[str, tuple[str, ...]] = {
         "Back to the start: this is the photo as it was.",
     ),
 }
+ADJUSTED: tuple[str, ...] = (
+    "I've changed the strength of the earlier edit.",
+    "The earlier edit now has the strength you asked for.",
+    "Done, the earlier edit is adjusted.",
+)
 DECLINED: tuple[str, ...] = (
     "I left the photo as it is: {reason}.",
     "Sorry, I can't help with that: {reason}.",
@@ -106,9 +112,9 @@ FOUND: tuple[str, ...] = (
     "Yes, I can see {things}.",
 )
 FOUND_NOTHING: tuple[str, ...] = (
-    "I don't see any imperfections.",
-    "I found no imperfections.",
-    "No, the skin looks clear to me.",
+    "I don't see any imperfections{place}.",
+    "I found no imperfections{place}.",
+    "No, the skin looks clear to me{place}.",
 )
 NOT_EDITED: tuple[str, ...] = ("", "", "I haven't changed anything.", "Tell me if something should go.")
 
@@ -130,10 +136,14 @@ def compose(facts: Facts, pick: Pick) -> str:
         return " ".join(p for p in (pick(DECLINED).format(reason=facts.declined), offer) if p)
     if facts.intent in MOVES:
         return pick(MOVES[facts.intent])
+    if facts.intent == "adjust" and not facts.edited:
+        return pick(ADJUSTED)
     sorted_facts = told(facts)
     parts = _inspected(sorted_facts, pick) if facts.intent == "inspect" else _edited(sorted_facts, pick)
     if sorted_facts.kept:
-        parts.append(_say(KEPT_BY_DEFAULT if facts.note else KEPT, sorted_facts.kept, pick, definite=True))
+        parts.append(_say(KEPT, sorted_facts.kept, pick, definite=True))
+    if sorted_facts.stayed:
+        parts.append(_say(KEPT_BY_DEFAULT, sorted_facts.stayed, pick, definite=True))
     if sorted_facts.sided:
         parts.append(pick(SIDE_NOTES[facts.frame]))
     return " ".join(parts)
@@ -144,7 +154,8 @@ def _inspected(facts: Told, pick: Pick) -> list[str]:
     if facts.absent:
         parts.append(_say(ABSENT, facts.absent, pick, article="", last="or"))
     elif not facts.found:
-        parts.append(pick(FOUND_NOTHING))
+        spot = f" {PLACES[facts.where]}" if facts.where != "face" else ""
+        parts.append(pick(FOUND_NOTHING).replace("{place}", spot))
     return [*parts, *filter(None, [pick(NOT_EDITED)])]
 
 

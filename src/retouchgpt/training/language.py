@@ -41,22 +41,24 @@ IGNORED = -100
 class LanguageRecipe:
     """One run.
 
-    size: preset whose `language_model` gives the sizes. steps, batch: optimiser steps and dialogues in each. learning_rate falls along a cosine to final_rate after `warmup` steps. plan_share: share of dialogues whose
-    assistant's turn is the plan instead of the answer. tokenizer_dialogues, tokenizer_words: how many dialogues
-    and common English words the tokenizer is built from.
-    pool: batches that are sorted by length together.
+    size: preset whose `language_model` gives the sizes. steps, batch: optimiser steps and dialogues in each.
+    learning_rate falls along a cosine to final_rate after `warmup` steps. plan_share: share of dialogues whose
+    assistant's turn is the plan instead of the answer. repeat_share: share whose turn repeats the facts, which teaches
+    copying early. tokenizer_dialogues, tokenizer_words: how many dialogues and common English words the tokenizer is
+    built from. pool: batches that are sorted by length together.
     """
 
     size: str = "compact"
     seed: int = 1
-    steps: int = 2200
+    steps: int = 1000
     batch: int = 32
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
     final_rate: float = 1e-5
     warmup: int = 100
     weight_decay: float = 0.01
     clip: float = 1.0
-    plan_share: float = 0.25
+    plan_share: float = 0.2
+    repeat_share: float = 0.2
     tokenizer_dialogues: int = 30000
     tokenizer_words: int = 4000
     pool: int = 40
@@ -105,15 +107,26 @@ def _corpus(recipe: LanguageRecipe) -> Iterator[str]:
         yield f"{turn.instruction}\n### Facts: {facts_text(turn.facts)}\n### Assistant: {turn.answer}"
 
 
-def sequence(tokenizer: Any, turn: Dialogue, ask_plan: bool) -> tuple[list[int], list[int]]:
-    """Token ids after the prompts and their labels (the assistant's turn, IGNORED elsewhere)."""
-    if ask_plan:
-        before = request(tokenizer, turn.instruction, "", head="Plan")
-        after = reply(tokenizer, plan_text(turn.facts))
+def sequence(tokenizer: Any, turn: Dialogue, task: str = "answer") -> tuple[list[int], list[int]]:
+    """Token ids after the prompts and their labels (the assistant's turn, IGNORED elsewhere).
+
+    task: `answer`, `plan` (say what the instruction asks for) or `repeat` (say the facts once more).
+    """
+    facts = facts_text(turn.facts)
+    if task == "plan":
+        before, after = request(tokenizer, turn.instruction, "", head="Plan"), plan_text(turn.facts)
+    elif task == "repeat":
+        before, after = request(tokenizer, turn.instruction, facts, head="Repeat"), facts
     else:
-        before = request(tokenizer, turn.instruction, facts_text(turn.facts))
-        after = reply(tokenizer, turn.answer)
-    return before + after, [IGNORED] * len(before) + after
+        before, after = request(tokenizer, turn.instruction, facts), turn.answer
+    said = reply(tokenizer, after)
+    return before + said, [IGNORED] * len(before) + said
+
+
+def _task(recipe: LanguageRecipe, roll: float) -> str:
+    if roll < recipe.plan_share:
+        return "plan"
+    return "repeat" if roll < recipe.plan_share + recipe.repeat_share else "answer"
 
 
 def batches(tokenizer: Any, recipe: LanguageRecipe, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -123,8 +136,8 @@ def batches(tokenizer: Any, recipe: LanguageRecipe, start: int = 0) -> Iterator[
     while True:
         pool = []
         for i in range(start, start + size):
-            ask_plan = bool(torch.rand((), generator=generator) < recipe.plan_share)
-            pool.append(sequence(tokenizer, dialogue(recipe.seed, i), ask_plan))
+            task = _task(recipe, float(torch.rand((), generator=generator)))
+            pool.append(sequence(tokenizer, dialogue(recipe.seed, i), task))
         pool.sort(key=lambda pair: len(pair[0]))
         for i in torch.randperm(recipe.pool, generator=generator).tolist():
             yield _padded(pool[i * recipe.batch : (i + 1) * recipe.batch], tokenizer.pad_token_id)

@@ -1,0 +1,142 @@
+"""Facts -> the answer, written by an LLM and checked; a false or incomplete answer never gets out.
+
+Three ways, in this order: *free* (the LLM writes greedily), *guided* (the LLM chooses among true sentences, token by
+token, in a trie of them: numbers, kinds and sides then come from the facts), *plain* (sentences built from the facts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from retouchgpt.core.facts import Facts
+from retouchgpt.model.checkpoint import load_language_model
+
+from .checking import check
+from .facts_text import facts_text
+from .prompt import PROMPT_TOKENS, opening, request
+from .wording import compose, plain
+
+LONGEST = 160
+"""Tokens of a free answer."""
+VARIANTS = 48
+"""True answers among which a guided one is chosen."""
+FREE, GUIDED, PLAIN = "free", "guided", "plain"
+CHAT_TASK = (
+    "You tell a person what was done to their portrait. Write two or three short sentences, only what the facts say, "
+    "with every count and place. Facts: "
+)
+
+
+class Answer(NamedTuple):
+    """text; way: free, guided or plain."""
+
+    text: str
+    way: str
+
+
+class AnswerWriter:
+    """Puts facts into words with a causal LLM: the shipped one, or any other by folder or hub id.
+
+    model, tokenizer: also used by the network, whose embedding reads the same frozen LLM.
+    """
+
+    def __init__(self, llm: str | Path | nn.Module, tokenizer: Any = None) -> None:
+        if isinstance(llm, nn.Module):
+            self.model, self.tokenizer = llm.eval(), tokenizer
+        else:
+            self.model, self.tokenizer = load_language_model(llm)
+        self.ours = getattr(self.tokenizer, "chat_template", None) is None
+
+    def answer(self, facts: Facts, instruction: str) -> str:
+        """The checked answer to one instruction."""
+        return self.write(facts, instruction).text
+
+    def stream(self, facts: Facts, instruction: str) -> Iterator[str]:
+        """The checked answer word by word; nothing is shown before it is known to be true."""
+        for n, word in enumerate(self.answer(facts, instruction).split(" ")):
+            yield word if n == 0 else f" {word}"
+
+    @torch.inference_mode()
+    def write(self, facts: Facts, instruction: str) -> Answer:
+        """The answer and the way by which it came about."""
+        start = self._start(facts, instruction)
+        text = self._free(start)
+        if not check(text, facts):
+            return Answer(text, FREE)
+        text = self._guided(start, variants(facts, instruction))
+        return Answer(text, GUIDED) if not check(text, facts) else Answer(plain(facts), PLAIN)
+
+    def _start(self, facts: Facts, instruction: str) -> Tensor:
+        """Embeddings before the answer, (1, N, D): our sequence, or the chat template of another model."""
+        embed: nn.Module = self.model.get_input_embeddings()  # type: ignore[operator]
+        if not self.ours:
+            said = [{"role": "user", "content": f"{CHAT_TASK}{facts_text(facts)}\nThey wrote: {instruction}"}]
+            ids = self.tokenizer.apply_chat_template(said, add_generation_prompt=True, return_tensors="pt")
+            return embed(ids if isinstance(ids, Tensor) else ids["input_ids"])
+        if self.tokenizer.bos_token_id is None:
+            ids = self.tokenizer(f"{CHAT_TASK}{facts_text(facts)}\nAnswer:", return_tensors="pt")["input_ids"]
+            return embed(ids)
+        before, after = (embed(torch.tensor([part])) for part in opening(self.tokenizer))
+        text = embed(torch.tensor([request(self.tokenizer, instruction, facts_text(facts))]))
+        return torch.cat([before, self._still(1, embed), after, self._still(PROMPT_TOKENS, embed), text], 1)
+
+    def _still(self, count: int, embed: nn.Module) -> Tensor:
+        """Neutral embeddings where the network's own would stand: the answer tells measured facts, not impressions."""
+        return torch.zeros(1, count, embed.weight.shape[1], dtype=embed.weight.dtype)  # type: ignore[arg-type, union-attr, call-overload, index]
+
+    def _free(self, start: Tensor) -> str:
+        end = self.tokenizer.eos_token_id
+        ids: list[int] = []
+        past, logits = self._read(start, None)
+        while len(ids) < LONGEST:
+            token = int(logits.argmax())
+            if token == end:
+                break
+            ids.append(token)
+            past, logits = self._read_token(token, past)
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def _guided(self, start: Tensor, options: Sequence[str]) -> str:
+        """The best path through a trie of the options, chosen token by token."""
+        lead = " " if self.ours else ""
+        rows = [[*self.tokenizer(lead + o, add_special_tokens=False)["input_ids"], -1] for o in options]
+        past, logits = self._read(start, None)
+        depth = 0
+        while len(rows) > 1:
+            choices = sorted({row[depth] for row in rows})
+            if len(choices) > 1:
+                end = self.tokenizer.eos_token_id
+                scores = logits[[end if c == -1 else c for c in choices]]
+                chosen = choices[int(scores.argmax())]
+                rows = [row for row in rows if row[depth] == chosen]
+            if len(rows) == 1 or rows[0][depth] == -1:
+                break
+            past, logits = self._read_token(rows[0][depth], past)
+            depth += 1
+        return str(self.tokenizer.decode(rows[0][:-1], skip_special_tokens=True)).strip()
+
+    def _read_token(self, token: int, past: Any) -> tuple[Any, Tensor]:
+        embed: nn.Module = self.model.get_input_embeddings()  # type: ignore[operator]
+        return self._read(embed(torch.tensor([[token]])), past)
+
+    def _read(self, embedded: Tensor, past: Any) -> tuple[Any, Tensor]:
+        """Feed embeddings (1, N, D); the cache and the next token's logits (vocabulary,)."""
+        out = self.model(inputs_embeds=embedded, past_key_values=past, use_cache=True)
+        return out.past_key_values, out.logits[0, -1]
+
+
+def variants(facts: Facts, instruction: str, count: int = VARIANTS) -> list[str]:
+    """True answers in different words; the same for the same facts and instruction."""
+    seed = [len(instruction), *instruction.encode()[:64]]
+    rng = np.random.default_rng(seed)
+
+    def pick(options: Sequence[str]) -> str:
+        return options[int(rng.integers(len(options)))]
+
+    return list(dict.fromkeys([plain(facts), *(compose(facts, pick) for _ in range(count - 1))]))

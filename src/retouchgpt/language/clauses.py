@@ -1,0 +1,370 @@
+"""Sorts the phrases of an instruction into groups: which kinds, where, and what is to happen to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from . import matching as m
+from .lexicon import EVERYTHING
+from .matching import Item
+from .spelling import Token
+
+SENTENCE_ENDS = frozenset(".;!?")
+CLAUSE_ENDS = frozenset({",", ":", "-", "->", "(", ")", "[", "]", "/"})
+CONJUNCTIONS = frozenset(
+    [
+        "and",
+        "but",
+        "then",
+        "while",
+        "whereas",
+        "plus",
+        "also",
+        "or",
+        "so",
+        "because",
+        "yet",
+        "though",
+        "although",
+        "however",
+        "only",
+        "elsewhere",
+        "anyway",
+    ]
+)
+DETERMINERS = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "any",
+        "her",
+        "his",
+        "my",
+        "their",
+        "that",
+        "this",
+        "those",
+        "these",
+        "some",
+        "every",
+        "each",
+        "all",
+        "your",
+        "its",
+        "our",
+    ]
+)
+WEAK_CLEAN = frozenset(
+    [
+        "do",
+        "treat",
+        "handle",
+        "deal with",
+        "address",
+        "attend to",
+        "correct",
+        "edit",
+        "work on",
+        "perfect",
+        "magic",
+        "nicer",
+        "taken care of",
+        "take care of",
+        "clear skin",
+        "smooth skin",
+        "improve",
+        "improved",
+        "sort out",
+        "prettier",
+        "spotless",
+        "pristine",
+        "clean",
+    ]
+)
+"""Verbs that ask for a clean-up only together with skin, a place or a kind."""
+NOT_FOR_KINDS = frozenset({"talk", "command", "makeup", "add"})
+"""Reasons whose words take the kinds beside them along: "write a poem about acne"."""
+PARTICLES = frozenset({"out", "off", "away", "gone", "be out", "go", "goes", "no", "less", "lower", "cut"})
+GOVERNING = frozenset({m.REMOVE, m.SOFTEN, m.CLEAN})
+
+
+@dataclass
+class Clause:
+    """Part of a sentence between marks and conjunctions. opener: the mark or word before it."""
+
+    items: list[Item]
+    opener: str
+    sentence: int
+    words: list[str]
+
+    def has(self, *types: str) -> bool:
+        return any(item.type in types for item in self.items)
+
+
+@dataclass
+class Group:
+    """Kinds and places that belong together. mode: a verb's type, "" while unknown. scope: number of its verb."""
+
+    kinds: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    mode: str = ""
+    scope: int = -1
+    sentence: int = 0
+    strength: float | None = None
+    determined: bool = False
+    lifted: bool = False
+    out: str = ""
+    lead: list[str] = field(default_factory=list)
+    clause: int = 0
+
+    @property
+    def where(self) -> list[str]:
+        """Its own places, else those that were named ahead of it."""
+        return self.places or self.lead
+
+
+def clauses(tokens: list[Token], items: list[Item]) -> list[Clause]:
+    """Cut the tokens at marks and conjunctions that no phrase covers."""
+    covered = {i: item for item in items for i in range(item.first, item.last + 1)}
+    out: list[Clause] = [Clause([], "", 0, [])]
+    sentence = 0
+    for i, token in enumerate(tokens):
+        item = covered.get(i)
+        if item is not None:
+            if i == item.first:
+                out[-1].items.append(item)
+            out[-1].words.append(token.text)
+        elif token.text in SENTENCE_ENDS or _numbers_list(tokens, i):
+            sentence += 1
+            out.append(Clause([], token.text, sentence, []))
+        elif token.text in CLAUSE_ENDS or token.text in CONJUNCTIONS:
+            out.append(Clause([], token.text, sentence, []))
+        else:
+            out[-1].words.append(token.text)
+    return [c for c in out if c.items or c.words]
+
+
+def _numbers_list(tokens: list[Token], i: int) -> bool:
+    return tokens[i].text.isdigit() and i + 1 < len(tokens) and tokens[i + 1].text in (".", ")")
+
+
+class Grouper:
+    """Walks the clauses once and gathers groups."""
+
+    def __init__(self, tokens: list[Token], strengths: dict[int, float]) -> None:
+        self.tokens, self.strengths = tokens, strengths
+        self.groups: list[Group] = []
+        self.bare: list[Group] = []
+        self.outside: list[str] = []
+        self.scope, self.mode, self.sentence = 0, "", 0
+        self.scope_strengths: dict[int, list[tuple[int, float]]] = {}
+        self.lead: list[str] = []
+        self.near: list[str] = []
+        self.used: list[Item] = []
+        self.number = 0
+
+    def run(self, parts: list[Clause]) -> None:
+        """Gather all clauses, then hand strengths and places round."""
+        for number, clause in enumerate(parts):
+            if clause.sentence != self.sentence:
+                self.sentence, self.mode, self.lead = clause.sentence, "", []
+            self.number = number
+            self._clause(clause, number)
+            for group in self.groups:
+                group.clause = group.clause or number
+        self._share_strengths()
+
+    def _clause(self, clause: Clause, number: int) -> None:
+        verbs = [i for i in clause.items if i.type in m.VERBS]
+        kinds = [i for i in clause.items if i.type == m.KIND]
+        reasons = [str(i.value) for i in clause.items if i.type == m.OUT]
+        first_group = len(self.groups)
+        if self.mode in (m.KEEP, m.EXCEPT) and clause.words[:1] in (["just"], ["only"], ["instead"]) and not verbs:
+            self.scope, self.mode = self.scope + 1, m.REMOVE
+        free: list[Group] = []
+        current: Group | None = None
+        opened, self.near = False, []
+        mine: set[int] = set()
+        for n, item in enumerate(clause.items):
+            if item.type in m.VERBS:
+                ahead = _follow(clause.items[n + 1 :])
+                free = [g for g in free if g.scope not in mine or g.mode not in (m.KEEP, m.EXCEPT)]
+                if (
+                    opened
+                    and not ahead
+                    and self.mode in GOVERNING
+                    and (item.type == m.CLEAN or (item.type == m.REMOVE and item.value in PARTICLES))
+                ):
+                    continue
+                self._open(item, [] if ahead and item.type != m.KEPT else free, clause)
+                if not ahead and not (free and item.type in (m.KEPT, *GOVERNING)):
+                    self._refer(item, clause)
+                current = free[-1] if free and not ahead and item.type in GOVERNING else None
+                mine.add(self.scope)
+                opened, free = True, free if item.type == m.EXCEPT else []
+            elif item.type == m.KIND:
+                if current is None or current.places:
+                    current = self._new()
+                    current.determined = self._determined(item)
+                    free.append(current)
+                current.kinds.append(str(item.value))
+            elif item.type in (m.PLACE, m.SIDE):
+                self._place(item, clause, current, kinds, opened)
+        made = self.groups[first_group:]
+        self._mark_outside(clause, verbs, kinds, reasons, made)
+        strength = next((self.strengths[i.first] for i in clause.items if i.first in self.strengths), None)
+        if strength is not None:
+            self._strengthen(clause, strength, made, kinds)
+
+    def _mark_outside(
+        self, clause: Clause, verbs: list[Item], kinds: list[Item], reasons: list[str], made: list[Group]
+    ) -> None:
+        adding = any(v.type == m.ADD for v in verbs) and self._adds(clause, kinds)
+        if adding or set(reasons) & NOT_FOR_KINDS:
+            for group in made:
+                group.out = "add" if adding else reasons[0]
+        self.outside += [*(["add"] if adding and not reasons else []), *reasons]
+
+    def _adds(self, clause: Clause, kinds: list[Item]) -> bool:
+        things = [i for i in clause.items if i.type == m.PLACE and i.value == m.OUTSIDE_PREFIX + "accessories"]
+        return bool(kinds or things) and not any(i.type in (m.CLEAN, m.REMOVE) for i in clause.items)
+
+    def _new(self) -> Group:
+        group = Group(mode=self.mode, scope=self.scope, sentence=self.sentence, places=[])
+        group.lead = self.near or list(self.lead)
+        self.groups.append(group)
+        return group
+
+    def _determined(self, item: Item) -> bool:
+        back = [self.tokens[i].text for i in range(max(0, item.first - 3), item.first)]
+        for word in reversed(back):
+            if word in DETERMINERS:
+                return True
+            if word in CONJUNCTIONS or word in CLAUSE_ENDS or word in SENTENCE_ENDS:
+                return False
+        return False
+
+    def _open(self, item: Item, free: list[Group], clause: Clause) -> None:
+        """A verb: kinds before it that no verb governs are its own, and it governs what follows."""
+        self.scope += 1
+        self.mode = item.type if item.type != m.KEPT else ""
+        mode = m.KEEP if item.type == m.KEPT else item.type
+        if mode not in (m.KEEP, *GOVERNING) or (mode == m.KEEP and item.type != m.KEPT) or not free:
+            return
+        earlier = [g for g in self.groups if g.sentence == clause.sentence and not g.mode]
+        for group in [*free, *earlier]:
+            group.mode, group.scope = mode, self.scope
+
+    def _refer(self, item: Item, clause: Clause) -> None:
+        """A verb without kinds: it means what was named before, or only a place."""
+        places = [_place_name(i) for i in clause.items if i.type in (m.PLACE, m.SIDE) and i not in self.used]
+        places = [p for p in places if p != "face"] or places
+        pointing = clause.has(m.THESE)
+        if item.type in (m.KEEP, m.EXCEPT, m.KEPT):
+            self._keep_reference(item, places, pointing, clause)
+            return
+        if item.type not in GOVERNING:
+            return
+        open_groups = [g for g in self.groups if g.kinds and (not g.mode or (pointing and g.mode in (m.FOND, m.SEE)))]
+        if open_groups and not [p for p in places if p != "face"]:
+            for group in open_groups:
+                group.mode, group.scope = item.type, self.scope
+                group.strength = None if group.clause != self.number else group.strength
+        else:
+            text = str(item.value)
+            weak = item.type != m.CLEAN or (text in WEAK_CLEAN and not places)
+            kind = "weak" if weak else ("clean" if not clause.has(m.OUT) else "weak")
+            self.bare.append(Group([kind], places, item.type, self.scope, clause.sentence))
+
+    def _keep_reference(self, item: Item, places: list[str], pointing: bool, clause: Clause) -> None:
+        named = [g for g in self.groups if g.kinds]
+        ones = pointing or "one" in clause.words or "ones" in clause.words
+        places = [p for p in places if p != "face"]
+        if places and named and (item.type == m.EXCEPT or ones):
+            self.groups.append(Group(list(named[-1].kinds), places, m.KEEP, self.scope, clause.sentence))
+        elif places:
+            self.groups.append(Group([EVERYTHING], places, m.KEEP, self.scope, clause.sentence))
+        elif item.type == m.KEPT:
+            for group in named:
+                if not group.mode and group.sentence == clause.sentence:
+                    group.mode, group.scope = m.KEEP, self.scope
+        elif pointing and named:
+            free = [g for g in named if g.mode in ("", m.FOND)] or named[-1:]
+            for group in free[-1:]:
+                group.mode, group.scope = m.KEEP, self.scope
+
+    def _place(self, item: Item, clause: Clause, current: Group | None, kinds: list[Item], opened: bool) -> None:
+        value = _place_name(item)
+        preposition = self.tokens[item.first - 1].text if item.first else ""
+        if item.first > 1 and preposition in DETERMINERS:
+            preposition = self.tokens[item.first - 2].text
+        if current is not None:
+            current.places.append(value)
+            current.lifted = current.lifted or preposition in ("from", "off")
+            self._distribute(current)
+        elif any(k.first > item.last for k in kinds):
+            self.near = [*self.near, value]
+        elif clause.has(m.OUT) or opened:
+            return
+        else:
+            self._place_alone(item, value, clause)
+
+    def _place_alone(self, item: Item, value: str, clause: Clause) -> None:
+        """A place without kinds, before any verb: more of the place before, or the place of what follows."""
+        previous = [g for g in self.groups if g.sentence == clause.sentence and g.kinds]
+        strange = value.startswith(m.OUTSIDE_PREFIX)
+        if strange and not (previous and any(p.startswith(m.OUTSIDE_PREFIX) for p in previous[-1].places)):
+            self.outside.append(value.removeprefix(m.OUTSIDE_PREFIX))
+        elif previous and clause.opener not in (".", ";") and not strange:
+            if not previous[-1].places:
+                previous[-1].places = list(previous[-1].lead) if clause.opener in ("and", ",", "or", "/") else []
+            previous[-1].places.append(value)
+            self.used.append(item)
+            self._distribute(previous[-1])
+        elif not strange:
+            self.lead = [*self.lead, value]
+
+    def _distribute(self, group: Group) -> None:
+        """ "acne and scars on both cheeks": the place holds for both, unless "the scars" stand for themselves."""
+        for other in reversed(self.groups[: self.groups.index(group)]):
+            if other.sentence != group.sentence or other.mode != group.mode or (other.places and not other.lifted):
+                return
+            if group.determined and not group.lifted:
+                return
+            other.places, other.lifted = list(group.places), True
+
+    def _strengthen(self, clause: Clause, strength: float, made: list[Group], kinds: list[Item]) -> None:
+        mine = [g for g in self.groups if g.scope == self.scope and g.sentence == clause.sentence]
+        for group in made or mine:
+            group.strength = strength if group.strength is None else group.strength
+        first = min((i.first for i in kinds), default=10**6)
+        where = next((i.first for i in clause.items if i.first in self.strengths), first)
+        self.scope_strengths.setdefault(self.scope, []).append((int(where < first), strength))
+        for group in self.bare:
+            if group.scope == self.scope:
+                group.strength = strength
+
+    def _share_strengths(self) -> None:
+        """A strength before the kinds, or after the last of them, holds for all that its verb governs."""
+        for scope, said in self.scope_strengths.items():
+            mine = [g for g in self.groups if g.scope == scope and g.mode in GOVERNING]
+            if len(said) != 1 or not mine:
+                continue
+            if said[0][0] or mine[-1].strength is not None:
+                for group in mine:
+                    group.strength = said[0][1] if group.strength is None else group.strength
+
+
+def _follow(items: list[Item]) -> bool:
+    """Whether a kind comes before the next verb."""
+    for item in items:
+        if item.type == m.KIND:
+            return True
+        if item.type in m.VERBS and item.value not in PARTICLES:
+            return False
+    return False
+
+
+def _place_name(item: Item) -> str:
+    return str(item.value) if item.type == m.PLACE else f"side {item.value}"

@@ -1,0 +1,296 @@
+"""Finds the words of the lexicon in a text: kinds, places, verbs, strengths, sides, and words outside the job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from . import lexicon
+from .lexicon import PAIRS, SINGLE, forms, kind_phrases
+from .scope import outside_phrases
+from .spelling import SHORT_FORMS, Speller, Token, tokenise
+from .strengths import word_strengths
+
+OUTSIDE_PREFIX = "outside:"
+"""A place that is none of ours is written as this and the reason."""
+LOCATED = frozenset({"background", "clothes", "body", "accessories", "features", "hair"})
+"""Reasons whose words are places or things; an imperfection there is not ours."""
+BOTH = "both"
+"""Stands before a pair's name when no side is given: `both cheek`."""
+BARE = ("left", "right")
+
+KIND, PLACE, SIDE, OUT, STRENGTH, THESE, FRAME = "kind", "place", "side", "out", "strength", "these", "frame"
+REMOVE, SOFTEN, CLEAN, KEEP, EXCEPT, KEPT, FOND, SEE, ADD = (
+    "remove",
+    "soften",
+    "clean",
+    "keep",
+    "except",
+    "kept",
+    "fond",
+    "see",
+    "add",
+)
+OWNERS = ("the", "her", "his", "my", "their", "your")
+VERBS = frozenset({REMOVE, SOFTEN, CLEAN, KEEP, EXCEPT, KEPT, FOND, ADD})
+NEUTRAL = "neutral"
+NEUTRAL_PHRASES = (
+    "why not|right now|right away|all right|right here|alright|on the other hand|no problem|no rush|no worries|"
+    "do not worry|dont worry|if you dont mind|"
+    "by the way|no idea|i do|do you|do not|would do|will do|go ahead|lets go|here we go|take a look|"
+    "take your time|not too|not sure|no doubt|"
+    "if possible|the shoot|this shoot|is it possible|what about|how about|going to|it looks like|so much|"
+    "very much|too much trouble|do i|do we|"
+    "in no time|cover photo|the cover|front cover|work of art|broke up|a million|not at all|or so|and so on|"
+    "to do|you do|smile for|out of the|"
+    "off the record|under the sun|good light|as good as|in the wind|this weekend|so long|nothing else|"
+    "less is more|a lot of people|right before|i go|"
+    "we go|go to|going out|look out|came out|come out|comes out|find out|turned out|shot this|how do|"
+    "kind regards|best regards|not for|in the back of|no one|cut hair|right one|left one"
+)
+WITHOUT = "without"
+
+
+class Item(NamedTuple):
+    """A phrase of the lexicon. first, last: its tokens, last included. value: kind, place, strength or reason."""
+
+    type: str
+    value: Any
+    first: int
+    last: int
+
+
+_PRIORITY = (
+    NEUTRAL,
+    KIND,
+    OUT,
+    PLACE,
+    FRAME,
+    KEEP,
+    EXCEPT,
+    KEPT,
+    SOFTEN,
+    REMOVE,
+    CLEAN,
+    SEE,
+    ADD,
+    STRENGTH,
+    FOND,
+    THESE,
+)
+
+
+@lru_cache(maxsize=1)
+def phrase_table() -> dict[tuple[str, ...], tuple[str, Any]]:
+    """Phrase, as words, -> type and value; where two meanings meet the earlier of the priority counts."""
+    table: dict[tuple[str, ...], tuple[int, str, Any]] = {}
+
+    def put(phrase: str, kind: str, value: Any) -> None:
+        rank = _PRIORITY.index(kind)
+        for owner in OWNERS if " the " in phrase else ("the",):
+            words = tuple(phrase.replace(" the ", f" {owner} ").split())
+            if words and (words not in table or table[words][0] > rank):
+                table[words] = (rank, kind, value)
+
+    for phrase, kind in kind_phrases().items():
+        put(phrase, KIND, kind)
+    for pair, names in PAIRS.items():
+        for name in names.split("|"):
+            for form in forms(name):
+                put(form, PLACE, f"{BOTH} {pair}")
+    for place, names in SINGLE.items():
+        for name in names.split("|"):
+            for form in forms(name):
+                put(form, PLACE, place)
+    for phrase, reason in outside_phrases().items():
+        put(phrase, OUT, reason)
+    lists = {
+        KEEP: lexicon.KEEP,
+        EXCEPT: lexicon.EXCEPT,
+        KEPT: lexicon.KEPT,
+        SOFTEN: lexicon.SOFTEN,
+        REMOVE: f"{lexicon.REMOVE}|{WITHOUT}",
+        CLEAN: lexicon.CLEAN,
+        SEE: lexicon.SEE,
+        ADD: lexicon.ADD,
+        FOND: lexicon.FOND,
+        NEUTRAL: NEUTRAL_PHRASES,
+    }
+    for kind, phrases in lists.items():
+        for phrase in phrases.split("|"):
+            put(phrase, kind, phrase)
+    for phrase in lexicon.OWN.split("|"):
+        put(phrase, FRAME, "subject")
+    for phrase in lexicon.VIEWER.split("|"):
+        put(phrase, FRAME, "viewer")
+    for phrase, value in word_strengths().items():
+        put(phrase, STRENGTH, value)
+    for word in lexicon.THESE:
+        put(word, THESE, word)
+    return {words: (kind, value) for words, (_, kind, value) in table.items()}
+
+
+@lru_cache(maxsize=1)
+def speller() -> Speller:
+    """Puts words right; knows the lexicon's words and common English."""
+    from retouchgpt.model.text_encoder import common_words
+
+    ours = {word for phrase in phrase_table() for word in phrase if word.isalpha()}
+    ours |= {
+        "undo",
+        "revert",
+        "redo",
+        "reset",
+        "discard",
+        "restore",
+        "undid",
+        "original",
+        "stronger",
+        "weaker",
+        "again",
+        "start",
+        "over",
+    }
+    ours |= {"left", "right", "upper", "lower", "bottom", "please", "thanks", "strength"}
+    plain = {w for phrase in phrase_table() for w in phrase}
+    nouns = {w for phrase, (kind, _) in phrase_table().items() if kind in (KIND, PLACE) for w in phrase}
+    return Speller(ours, nouns, {*common_words(30000), *plain, *SHORT_FORMS})
+
+
+def read(text: str) -> list[Token]:
+    """Tokens of a text, put right; "as well as" is an "and"."""
+    tokens = speller()(tokenise(text))
+    out: list[Token] = []
+    i = 0
+    while i < len(tokens):
+        if [t.text for t in tokens[i : i + 3]] == ["as", "well", "as"]:
+            out.append(Token("and", tokens[i].start, tokens[i + 2].end))
+            i += 3
+        else:
+            out.append(tokens[i])
+            i += 1
+    return out
+
+
+def match(tokens: list[Token]) -> list[Item]:
+    """The longest phrases, left to right, with sides joined to their places."""
+    words = [t.text for t in tokens]
+    table, longest = phrase_table(), 7
+    items: list[Item] = []
+    i = 0
+    while i < len(words):
+        grid = _grid(words, i)
+        size = next((n for n in range(min(longest, len(words) - i), 0, -1) if tuple(words[i : i + n]) in table), 0)
+        if grid is not None and grid.last - i + 1 >= size:
+            items.append(grid)
+            i = grid.last + 1
+        elif size:
+            kind, value = table[tuple(words[i : i + size])]
+            kind, value = _in_context(kind, value, words, i)
+            if kind == EXCEPT and words[i] in ("everything", "all", "anything"):
+                items.append(Item(KIND, lexicon.EVERYTHING, i, i))
+                items.append(Item(kind, value, i + 1, i + size - 1))
+            else:
+                items.append(Item(kind, value, i, i + size - 1))
+            i += size
+        else:
+            i += 1
+    return _sided([_placed(item) for item in items if item.type != NEUTRAL], words)
+
+
+def _placed(item: Item) -> Item:
+    """Things that are not ours become places that are not ours."""
+    if item.type == OUT and item.value in LOCATED:
+        return item._replace(type=PLACE, value=OUTSIDE_PREFIX + item.value)
+    return item
+
+
+def _in_context(kind: str, value: Any, words: list[str], i: int) -> tuple[str, Any]:
+    """Words that are verbs at the start of a request and nouns elsewhere."""
+    starts = i == 0 or words[i - 1] in {"and", "please", ",", ".", ";", "to", "you", "then", "just", "!", "but"}
+    followed = i + 1 < len(words) and words[i + 1] in {"the", "her", "his", "my", "it", "that", "this", "their", "down"}
+    if (
+        kind == KIND
+        and words[i] in {"cut", "flush", "scratch", "pit", "line", "bag", "mark", "spot", "bump"}
+        and starts
+        and followed
+    ):
+        return (SOFTEN if words[i] == "cut" else NEUTRAL), words[i]
+    return kind, value
+
+
+def _grid(words: list[str], i: int) -> Item | None:
+    """A cell of the 3x3 grid, or a bare side: "upper left corner", "bottom part", "left side", "right"."""
+    j, vertical, side = i, "", ""
+    for _ in range(2):
+        if j < len(words) and not vertical and words[j] in lexicon.VERTICAL:
+            vertical, j = lexicon.VERTICAL[words[j]], j + 1
+        elif j < len(words) and not side and words[j] in BARE:
+            side, j = words[j], j + 1
+    if j == i:
+        return None
+    ended = j < len(words) and words[j] in lexicon.GRID_ENDS
+    j += ended
+    whole = len(words) > j + 2 and words[j] == "of" and words[j + 2] in lexicon.WHOLES
+    if not vertical:
+        return Item(SIDE, side, i, j - 1) if not ended else Item(SIDE, f"{side} area", i, j - 1)
+    if not side and not ended and not whole and words[i] != "top" and words[i] != "bottom":
+        return None
+    return Item(PLACE, f"{vertical}_{side}" if side else vertical, i, j + 2 if whole else j - 1)
+
+
+def _sided(items: list[Item], words: list[str]) -> list[Item]:
+    """Join sides with the place that follows: "left cheek", "right side of the nose", "left and right cheek"."""
+    out: list[Item] = []
+    sides: list[Item] = []
+    for item in items:
+        if item.type == SIDE:
+            if sides and item.first - sides[-1].last > 2:
+                out += sides
+                sides = []
+            sides.append(item)
+            continue
+        if sides and item.type == PLACE and item.first - sides[-1].last <= 4 and _only_small(words, sides[-1], item):
+            out.append(_join(sides, item))
+            sides = []
+            continue
+        if sides and item.type not in (STRENGTH, THESE):
+            out += sides
+            sides = []
+        out.append(item)
+    return sorted([*out, *sides], key=lambda item: item.first)
+
+
+def _only_small(words: list[str], side: Item, place: Item) -> bool:
+    small = {"of", "the", "her", "his", "my", "their", "under", "lower", "upper", "own", "small", "outer", "inner"}
+    return all(w in small for w in words[side.last + 1 : place.first])
+
+
+def _join(sides: list[Item], place: Item) -> Item:
+    names = [str(s.value).split()[0] for s in sides]
+    if str(place.value).startswith(BOTH):
+        pair = str(place.value).split()[1]
+        value = f"{names[0]}_{pair}" if len(set(names)) == 1 else place.value
+    elif place.value == "face":
+        area = "area" in str(sides[-1].value)
+        value = f"{names[0]}_cheek" if area else names[0]
+    else:
+        value = place.value
+    return Item(PLACE, value, sides[0].first, place.last)
+
+
+def regions(place: str) -> tuple[str, ...]:
+    """A place's regions; a place that is not ours has none."""
+    if place.startswith(OUTSIDE_PREFIX):
+        return ()
+    if place.startswith(BOTH):
+        pair = place.split()[1]
+        return (f"left_{pair}", f"right_{pair}")
+    return ("forehead", "nose") if place == "t zone" else (place,)
+
+
+def known_words(words: Iterable[str]) -> float:
+    """Share of the words that are English as far as we can tell."""
+    spelled = [w for w in words if w.isalpha()]
+    return sum(speller().is_known(w) for w in spelled) / len(spelled) if spelled else 0.0

@@ -1,0 +1,126 @@
+"""Answers: true by check, whoever writes them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from retouchgpt.core.facts import Facts, Finding, Outcome
+from retouchgpt.data.dialogues import dialogue
+from retouchgpt.language.answers import FREE, GUIDED, AnswerWriter, variants
+from retouchgpt.language.checking import check
+from retouchgpt.language.facts_text import facts_text, told
+from retouchgpt.language.reasons import PERMANENT_STAY
+from retouchgpt.language.wording import plain
+from retouchgpt.model.checkpoint import LLM, shipped
+
+DONE = Facts(
+    "retouch",
+    edited=(Outcome("acne", "left_cheek", 1.0, 3, 400), Outcome("moles", "chin", 1.0, 0, 0)),
+    kept=(Finding("freckles", "nose", 12, 300),),
+)
+TRUE = (
+    "I removed three blemishes on the left cheek. I found no moles on the chin. I left the 12 freckles on the nose "
+    "alone, as you asked. Left and right are as you see them in the photo."
+)
+
+
+@pytest.fixture(scope="module")
+def writer() -> AnswerWriter:
+    return AnswerWriter(shipped() / LLM)
+
+
+def test_a_true_answer_passes() -> None:
+    assert check(TRUE.replace("12", "twelve"), DONE) == []
+    assert check(TRUE, DONE) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ("three", "four"),
+        ("blemishes", "moles"),
+        ("left cheek", "right cheek"),
+        ("I found no moles on the chin.", "I removed one mole on the chin."),
+        ("I found no moles on the chin.", ""),
+        ("I found no moles on the chin.", "I found no moles on the nose."),
+        ("12 freckles", "11 freckles"),
+        ("I removed", "I softened"),
+        ("Left and right are as you see them in the photo.", ""),
+        (" I left the 12", " I also made her look wonderful. I left the 12"),
+    ],
+)
+def test_a_false_or_incomplete_answer_does_not(said: str, instead: str) -> None:
+    assert said in TRUE
+    assert check(TRUE.replace(said, instead), DONE) != []
+
+
+def test_generated_answers_are_true_and_those_to_other_facts_are_not() -> None:
+    turns = [dialogue(11, i) for i in range(400)]
+    for turn in turns:
+        assert check(turn.answer, turn.facts) == []
+        assert check(plain(turn.facts), turn.facts) == []
+    for one, other in itertools.pairwise(turns):
+        if told(one.facts) != told(other.facts) or one.facts.declined != other.facts.declined:
+            passes = not check(other.answer, one.facts)
+            assert not passes or one.facts.intent == other.facts.intent
+
+
+def test_all_variants_are_true() -> None:
+    for i in range(60):
+        turn = dialogue(12, i)
+        options = variants(turn.facts, turn.instruction)
+        assert options == variants(turn.facts, turn.instruction)
+        assert all(check(text, turn.facts) == [] for text in options)
+
+
+def test_the_llm_writes_true_answers(writer: AnswerWriter) -> None:
+    ways = []
+    for i in range(25):
+        turn = dialogue(13, i)
+        answer = writer.write(turn.facts, turn.instruction)
+        assert check(answer.text, turn.facts) == []
+        ways.append(answer.way)
+    assert sum(way in (FREE, GUIDED) for way in ways) >= 0.95 * len(ways)
+
+
+def test_the_same_facts_get_the_same_answer_and_it_streams(writer: AnswerWriter) -> None:
+    first = writer.answer(DONE, "remove the acne and the mole, keep the freckles")
+    assert first == writer.answer(DONE, "remove the acne and the mole, keep the freckles")
+    assert "".join(writer.stream(DONE, "remove the acne and the mole, keep the freckles")) == first
+
+
+def test_an_untrained_llm_cannot_make_an_answer_false(writer: AnswerWriter) -> None:
+    from retouchgpt.model.llm_embedding import build_language_model
+    from retouchgpt.model.presets import COMPACT
+
+    torch.manual_seed(0)
+    wild = AnswerWriter(build_language_model(COMPACT.language_model), writer.tokenizer)
+    answer = wild.write(DONE, "remove the acne")
+    assert answer.way != FREE
+    assert check(answer.text, DONE) == []
+
+
+def test_permanent_marks_that_stay_are_told() -> None:
+    facts = Facts("retouch", found=(Finding("moles", "chin", 2, 40),), note=PERMANENT_STAY)
+    facts = replace(facts, edited=(Outcome("acne", "face", 1.0, 1, 30),))
+    assert "kept by default: 2 moles" in facts_text(facts)
+    assert "two moles" in plain(facts)
+
+
+def test_what_a_question_asks_after_is_what_is_told() -> None:
+    found = (Finding("freckles", "nose", 4, 90), Finding("shine", "forehead", 0, 900))
+    text = plain(Facts("inspect", found=found, about=(("freckles", "face"),)))
+    assert "four freckles on the nose" in text
+    assert "shine" not in text
+    assert "no scars" in plain(Facts("inspect", found=found, about=(("scars", "face"),)))
+    assert "on the chin" in plain(Facts("inspect", about=(("all", "chin"),)))
+
+
+def test_everything_asked_and_nothing_found() -> None:
+    facts = Facts("retouch", edited=(Outcome("all", "face", 1.0, 0, 0),))
+    assert "unchanged" in plain(facts)
+    assert check(plain(facts), facts) == []

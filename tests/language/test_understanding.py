@@ -1,0 +1,115 @@
+"""Instructions written by hand, and text that wishes harm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from retouchgpt.core.plan import Edit, EditPlan, Keep
+from retouchgpt.core.vocabulary import PERMANENT, SOFTENED, TEMPORARY
+from retouchgpt.evaluation.language import Verdict, judge, read_cases, report, wrongly_edited
+from retouchgpt.language.reasons import DECLINE
+from retouchgpt.language.understanding import TEXT_LIMIT, Understanding
+from retouchgpt.model.checkpoint import shipped
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def understanding() -> Understanding:
+    return Understanding.load(shipped())
+
+
+@pytest.fixture(scope="module")
+def verdicts(understanding: Understanding) -> list[Verdict]:
+    return judge(read_cases(HERE / "instructions.jsonl"), understanding.plan)
+
+
+def test_hand_written_instructions_are_understood(verdicts: list[Verdict]) -> None:
+    assert len(verdicts) >= 300
+    assert sum(v.exact for v in verdicts) >= 0.92 * len(verdicts), report(verdicts)
+    assert sum(v.intent for v in verdicts) >= 0.98 * len(verdicts), report(verdicts)
+
+
+def test_nothing_outside_the_job_is_edited(verdicts: list[Verdict]) -> None:
+    assert not wrongly_edited(verdicts), report(wrongly_edited(verdicts))
+
+
+def test_a_sentence_takes_less_than_50_ms(verdicts: list[Verdict]) -> None:
+    times = sorted(v.milliseconds for v in verdicts)
+    assert times[int(0.95 * len(times))] < 50
+
+
+def test_clean_up_takes_temporary_marks_and_says_what_stays(understanding: Understanding) -> None:
+    plan = understanding.plan("clean up her skin")
+    assert {e.imperfection for e in plan.edits if e.strength == 1.0} == TEMPORARY
+    assert {e.imperfection for e in plan.edits if e.strength == 0.5} == SOFTENED
+    assert not {e.imperfection for e in plan.edits} & PERMANENT
+    assert "permanent" in plan.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "frame"),
+    [
+        ("remove the mole on the left cheek", "left_cheek", "viewer"),
+        ("remove the mole on her own left cheek", "right_cheek", "subject"),
+        ("remove the mole on the subject's right cheek", "left_cheek", "subject"),
+    ],
+)
+def test_whose_left(understanding: Understanding, text: str, region: str, frame: str) -> None:
+    plan = understanding.plan(text)
+    assert plan.edits == (Edit("moles", region),)
+    assert plan.frame == frame
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        (" \t\n ", "empty"),
+        ("entferne bitte die Falten", "language"),
+        ("удали родинку", "language"),
+        ("qqq zzx brrt wmp", "gibberish"),
+        ("<img src=x onerror=alert(1)>", "command"),
+        ("make her lips fuller", "reshape"),
+        ("change the background to a beach", "background"),
+    ],
+)
+def test_declined_with_its_reason(understanding: Understanding, text: str, reason: str) -> None:
+    assert understanding.plan(text) == EditPlan("decline", reason=DECLINE[reason])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x00\x01\x02remove\x00",
+        "remove the acne " * 2000,
+        "(" * 500 + ")" * 500,
+        "%" * 100 + " 1e999 %",
+        "\u202eenca eht evomer",
+        "{{7*7}} ${HOME} `id`",
+        "'; DROP TABLE faces; --",
+        "👍🏽" * 200,
+        "remove\u200b the\ufeff acne",
+        "a" * TEXT_LIMIT,
+        "left right left right not not keep except remove",
+        "-1 % 0 % 200 % acne",
+    ],
+)
+def test_odd_text_never_raises(understanding: Understanding, text: str) -> None:
+    plan = understanding.plan(text)
+    assert plan == EditPlan.from_json(plan.to_json())
+
+
+def test_markup_around_a_request_changes_nothing(understanding: Understanding) -> None:
+    plan = understanding.plan("<b>Remove</b> the acne, keep the <i>freckles</i>")
+    assert plan.edits == (Edit("acne"),)
+    assert plan.keep == (Keep("freckles"),)
+
+
+def test_the_report_lists_each_failure() -> None:
+    cases = read_cases(HERE / "instructions.jsonl")[:3]
+    text = report(judge(cases, lambda _: EditPlan("undo")))
+    assert "3 failures" in text
+    assert all(repr(c.text) in text for c in cases)
