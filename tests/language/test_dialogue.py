@@ -1,66 +1,92 @@
-"""What a turn means after others."""
+"""What a turn means after others, by real understanding without its learned heads."""
 
 from __future__ import annotations
 
 import pytest
 
 from retouchgpt.core.plan import Edit, EditPlan, Keep
-from retouchgpt.language.dialogue import replaces, resolve
+from retouchgpt.language.dialogue import adjusted, resolve
+from retouchgpt.language.understanding import Understanding
 
+UNDERSTANDING = Understanding()
 LEFT = EditPlan("retouch", (Edit("acne", "left_cheek", 0.5),), (Keep("freckles"),))
-UNCLEAR = EditPlan("decline", reason="nothing to do was named")
+ALL = EditPlan("retouch", (Edit("all"),))
+
+
+def after(text: str, *history: EditPlan) -> EditPlan:
+    return resolve(UNDERSTANDING.plan(text), text, history)
+
+
+def triples(plan: EditPlan) -> set[tuple[str, str, float]]:
+    return {(e.imperfection, e.region, e.strength) for e in plan.edits}
 
 
 def test_a_text_that_stands_alone_is_left_alone() -> None:
-    plan = EditPlan("retouch", (Edit("moles", "chin"),))
-    assert resolve(plan, "remove the mole on the chin", (LEFT,)) is plan
+    text = "remove the mole on the chin"
+    assert after(text, LEFT) == UNDERSTANDING.plan(text)
 
 
 @pytest.mark.parametrize("text", ["same on the other cheek", "and the other side too", "do the other one as well"])
 def test_the_other_side(text: str) -> None:
-    plan = resolve(UNCLEAR, text, (LEFT,))
-    assert plan.edits == (Edit("acne", "right_cheek", 0.5),)
+    plan = after(text, LEFT)
+    assert triples(plan) == {("acne", "right_cheek", 0.5)}
     assert plan.keep == LEFT.keep
-    assert not replaces(text, plan)
+    assert not plan.replaces
 
 
-def test_a_correction_replaces_the_last_turn() -> None:
-    plan = resolve(UNCLEAR, "no, the other side", (LEFT,))
-    assert plan.edits == (Edit("acne", "right_cheek", 0.5),)
-    assert replaces("no, the other side", plan)
-    assert replaces("no, I meant the moles", EditPlan("retouch", (Edit("moles"),)))
+def test_a_correction_takes_the_last_turns_place() -> None:
+    plan = after("no, the other side", LEFT)
+    assert triples(plan) == {("acne", "right_cheek", 0.5)}
+    assert plan.replaces
+    plan = after("no, I meant the moles", LEFT)
+    assert {(e.imperfection, e.region) for e in plan.edits} == {("moles", "left_cheek")}
+    assert plan.replaces
 
 
 @pytest.mark.parametrize(
     ("text", "regions"),
     [
-        ("and the nose too", ("nose",)),
-        ("same on the chin please", ("chin",)),
-        ("also the right cheek", ("right_cheek",)),
-        ("same for both eyes", ("left_eye", "right_eye")),
-        ("the top left as well", ("top_left",)),
+        ("and the nose too", {"nose"}),
+        ("same on the chin please", {"chin"}),
+        ("also the right cheek", {"right_cheek"}),
+        ("same for both eyes", {"left_eye", "right_eye"}),
+        ("what about the forehead?", {"forehead"}),
     ],
 )
-def test_a_new_place_for_the_last_edit(text: str, regions: tuple[str, ...]) -> None:
-    plan = resolve(UNCLEAR, text, (LEFT,))
-    assert {(e.imperfection, e.region, e.strength) for e in plan.edits} == {("acne", r, 0.5) for r in regions}
+def test_a_new_place_for_the_last_edit(text: str, regions: set[str]) -> None:
+    assert triples(after(text, LEFT)) == {("acne", r, 0.5) for r in regions}
 
 
-def test_a_named_imperfection_is_not_overruled() -> None:
-    plan = EditPlan("retouch", (Edit("moles", "nose"),))
-    assert resolve(plan, "and the moles on the nose too", (LEFT,)) is plan
+@pytest.mark.parametrize(
+    ("text", "intent"), [("undo that", "undo"), ("redo", "redo"), ("start over", "reset"), ("undo", "undo")]
+)
+def test_moves_in_the_history(text: str, intent: str) -> None:
+    assert after(text, LEFT).intent == intent
 
 
-def test_put_back_keeps_what_was_removed() -> None:
-    asked = EditPlan("retouch", (Edit("moles"),))
-    plan = resolve(asked, "put the mole back", (EditPlan("retouch", (Edit("all"),)),))
-    assert plan.edits == ()
-    assert plan.keep == (Keep("moles"),)
-    assert resolve(UNCLEAR, "put it back", (LEFT,)).intent == "undo"
+def test_a_bit_less_weakens_the_last_edit() -> None:
+    plan = after("a bit less", LEFT)
+    assert plan.intent == "adjust"
+    assert plan.factor < 1
+    (new,) = adjusted([LEFT], plan)
+    assert new.edits[0].strength == pytest.approx(0.5 * plan.factor)
 
 
-@pytest.mark.parametrize("text", ["same on the other cheek", "put the mole back"])
+def test_stronger_never_passes_one() -> None:
+    (new,) = adjusted([ALL], after("stronger", ALL))
+    assert new.edits[0].strength == 1.0
+
+
+def test_put_the_mole_back_takes_moles_out_of_everything() -> None:
+    plan = after("put the mole back", ALL)
+    (new,) = adjusted([ALL], plan)
+    strengths = {e.imperfection: e.strength for e in new.edits}
+    assert strengths["moles"] == 0
+    assert strengths["acne"] == 1
+
+
+@pytest.mark.parametrize("text", ["same on the other cheek", "a bit less", "put the mole back"])
 def test_leaning_on_nothing_is_declined_with_a_reason(text: str) -> None:
-    plan = resolve(UNCLEAR, text, ())
+    plan = after(text)
     assert plan.intent == "decline"
-    assert plan.reason
+    assert "no earlier edit" in plan.reason

@@ -53,6 +53,7 @@ class EditPlan:
     factor: multiplies earlier strengths in an `adjust` (below 1 weaker, above 1 stronger); ignored otherwise.
     reason: why an instruction is declined, in a few words; or what an edit leaves alone by default.
     frame: whose left and right the instruction used. Regions in the plan are always the viewer's.
+    replaces: a correction ("no, the other side"): the last retouch in force makes way for this one.
     """
 
     intent: str
@@ -62,6 +63,7 @@ class EditPlan:
     factor: float = 1.0
     reason: str = ""
     frame: str = field(default="viewer")
+    replaces: bool = False
 
     def __post_init__(self) -> None:
         if self.intent not in INTENTS:
@@ -80,7 +82,7 @@ class EditPlan:
     def scaled(self, strength: float) -> EditPlan:
         """The same plan with every edit's strength multiplied by `strength` in [0, 1]."""
         edits = tuple(Edit(e.imperfection, e.region, e.strength * strength) for e in self.edits)
-        return EditPlan(self.intent, edits, self.keep, self.about, self.factor, self.reason, self.frame)
+        return EditPlan(self.intent, edits, self.keep, self.about, self.factor, self.reason, self.frame, self.replaces)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `plan --json` prints; fields beyond intent, edits and keep only when they say something."""
@@ -100,6 +102,8 @@ class EditPlan:
             out["reason"] = self.reason
         if self.frame != "viewer":
             out["frame"] = self.frame
+        if self.replaces:
+            out["replaces"] = True
         return out
 
     @classmethod
@@ -114,6 +118,7 @@ class EditPlan:
                 factor=float(data.get("factor", 1.0)),
                 reason=str(data.get("reason", "")),
                 frame=data.get("frame", "viewer"),
+                replaces=bool(data.get("replaces", False)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidPlan(f"not an edit plan: {error}") from error

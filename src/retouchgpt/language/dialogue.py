@@ -1,93 +1,170 @@
-"""Memory: what a turn means after the turns before it. Pure functions of text, plan and history.
-
-"Same on the other cheek", "and the nose too", "no, the other side", "put the mole back": none of these says by itself
-what to do. Undo, redo and start over are replay and belong to the session.
-"""
+"""Turns with memory: what an instruction means after those before it. Pure functions of plans; the session replays."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from retouchgpt.core.plan import Edit, EditPlan, Keep
-from retouchgpt.core.vocabulary import ALL, REGIONS, mirror
+from retouchgpt.core.vocabulary import ALL, expand, mirror
 
-SAME = re.compile(r"\b(same|likewise|ditto|do that|do it|as well|too|also|again)\b")
-OTHER_SIDE = re.compile(r"\b(?:the )?other (?:side|one|cheek|eye|half)\b|\bopposite side\b")
-CORRECTION = re.compile(r"^\W*(?:no|nope|wrong|i meant?|not that|oops|sorry)\b")
-BACK = re.compile(r"\b(?:put|bring|give|want|get|restore|leave)\b.*\bback\b|\brestore\b|\bbring back\b")
-FOLLOWS = re.compile(r"^\W*(?:and|also|plus|now|then|same)\b|\b(?:too|as well)\W*$")
+from . import matching as m
+from .understanding import declined, strengths_of
+
+OTHER_SIDE = re.compile(r"\b(other|opposite) (side|cheek|eye|one|half|eyelid|temple)\b|\bmirror(ed)? (it|side)\b")
+SAME = re.compile(r"\b(same|likewise|ditto|repeat (it|that|this))\b")
+TOO = re.compile(r"\b(too|also|as well|and|now|next|likewise|what about|how about|then)\b")
+CORRECTS = re.compile(
+    r"^\W*(no|nope|wrong|not|oops|sorry|actually|i (meant|mean)|wait|rather)\b|"
+    r"\b(i (meant|mean)|instead|wrong (side|cheek|eye))\b"
+)
+QUESTION = re.compile(r"^\W*(what|how) about\b")
+FOLLOW_UP_WORDS = 9
+"""A place alone in more words than this is no follow-up."""
+POINTING = frozenset({"it", "them", "that", "those", "these", "this"})
+SOFTER = 0.5
 
 
-def resolve(plan: EditPlan, text: str, history: tuple[EditPlan, ...]) -> EditPlan:
-    """The plan of `text` after the plans in force, oldest first.
+def resolve(plan: EditPlan, instruction: str, history: Sequence[EditPlan] = ()) -> EditPlan:
+    """The plan of an instruction after earlier ones.
 
-    `plan` is what the text means by itself. The result is that plan, unless the text leans on what went before:
-
-    - "the other cheek", "same on the nose", "and the chin too": the last edit's kinds at the new place;
-    - "no, the other side": the last edit moved; `replaces` says that it stands in the last one's place;
-    - "put the mole back", "leave the moles after all": what was edited is kept from now on.
-
-    With no history a text that leans on one comes back as a decline that says what is missing.
+    plan: what the instruction says by itself. history: plans of the retouches in force, oldest first. An instruction
+    that leans on nothing earlier comes back as it is.
     """
-    lower = text.lower()
-    last = next((p for p in reversed(history) if p.edits), None)
-    if BACK.search(lower):
-        return _put_back(plan, history)
-    leans = bool(OTHER_SIDE.search(lower)) or _names_only_a_place(plan, lower)
-    if not leans:
+    last = next((p for p in reversed(history) if p.intent == "retouch" and p.edits), None)
+    if plan.intent == "adjust":
+        return _adjustment(plan, history)
+    if plan.intent not in ("retouch", "decline", "inspect") or not instruction.strip():
         return plan
+    tokens = m.read(instruction[:2000])
+    items = m.match(tokens)
+    said = " ".join(t.text for t in tokens)
     if last is None:
-        return EditPlan(
-            "decline", reason="nothing was edited yet that this could refer to; say what to remove and where"
-        )
-    if OTHER_SIDE.search(lower):
-        edits = tuple(replace(e, region=mirror(e.region)) for e in last.edits)
-        return EditPlan("retouch", _sided(edits, last), last.keep, frame=plan.frame)
-    places = _places(plan, lower)
-    kinds = {(e.imperfection, e.strength) for e in last.edits}
-    edits = tuple(Edit(kind, place, strength) for place in places for kind, strength in sorted(kinds))
-    return EditPlan("retouch", edits, last.keep, frame=plan.frame)
+        leans = (OTHER_SIDE.search(said) or SAME.search(said)) and not any(i.type == m.KIND for i in items)
+        return declined("nothing_earlier") if leans and plan.intent == "decline" else plan
+    kinds = [str(i.value) for i in items if i.type == m.KIND]
+    corrects = CORRECTS.search(said) is not None
+    if OTHER_SIDE.search(said):
+        return _mirrored(plan, last, kinds, corrects)
+    if any(i.type == m.OUT or (i.type == m.PLACE and str(i.value).startswith(m.OUTSIDE_PREFIX)) for i in items):
+        return plan
+    places = list(dict.fromkeys(r for i in items if i.type in (m.PLACE, m.SIDE) for r in _regions(i)))
+    verbs = {i.type for i in items} & m.VERBS
+    if places and not kinds and (SAME.search(said) or _follows(said, verbs, plan)):
+        return replace(_moved(last, places), replaces=corrects)
+    short = len(said.split()) <= FOLLOW_UP_WORDS
+    if corrects and kinds and plan.intent == "retouch" and short and m.KEEP not in verbs:
+        return replace(_in_place_of(plan, last, bool(places)), replaces=True)
+    if not kinds and not places and plan.intent == "decline":
+        return _pointed(plan, last, items, said)
+    return plan
 
 
-def replaces(text: str, plan: EditPlan) -> bool:
-    """Whether a turn stands in place of the last one ("no, the other side") instead of coming after it."""
-    return plan.intent == "retouch" and bool(CORRECTION.search(text.lower()))
-
-
-def _names_only_a_place(plan: EditPlan, lower: str) -> bool:
-    """Whether a text has a place and a word like "same" or "too", but no imperfection of its own."""
-    if not (SAME.search(lower) or FOLLOWS.search(lower)) or not _places(plan, lower):
+def _follows(said: str, verbs: Iterable[str], plan: EditPlan) -> bool:
+    """Whether a short text with a place and no imperfection goes on from the last edit."""
+    question = plan.intent == "inspect" and not QUESTION.search(said)
+    if list(verbs) or question or len(said.split()) > FOLLOW_UP_WORDS:
         return False
-    named = {e.imperfection for e in plan.edits} - {ALL}
-    return plan.intent in ("decline", "retouch") and (not named or plan.intent == "decline")
+    return plan.intent == "decline" or TOO.search(said) is not None or CORRECTS.search(said) is not None
 
 
-def _places(plan: EditPlan, lower: str) -> tuple[str, ...]:
-    """Regions of a plan, or, where it has none, those that the text spells out."""
-    if plan.intent == "retouch" and plan.edits:
-        return tuple(dict.fromkeys(e.region for e in plan.edits if e.region != "face"))
-    found = [r for r in REGIONS if re.search(rf"\b{r.replace('_', ' ')}s?\b", lower)]
-    for pair in ("cheek", "eye"):
-        if re.search(rf"\b{pair}s\b|\bboth {pair}", lower) and f"left_{pair}" not in found:
-            found += [f"left_{pair}", f"right_{pair}"]
-    whole = [r for r in found if not any(r != other and r in other.split("_") for other in found)]
-    return tuple(r for r in whole if r != "face")
+def _regions(item: m.Item) -> tuple[str, ...]:
+    value = str(item.value)
+    return (value.split()[0],) if item.type == m.SIDE else tuple(m.regions(value))
 
 
-def _sided(edits: tuple[Edit, ...], last: EditPlan) -> tuple[Edit, ...]:
-    """Mirrored edits without those that have no side; all of them where none has one."""
-    moved = tuple(e for e, old in zip(edits, last.edits, strict=True) if e.region != old.region)
-    return moved or edits
+def _moved(last: EditPlan, places: Iterable[str]) -> EditPlan:
+    """The last edits at other places."""
+    kinds = dict.fromkeys((e.imperfection, e.strength) for e in last.edits)
+    edits = tuple(Edit(kind, place, strength) for place in places for kind, strength in kinds)
+    return EditPlan("retouch", edits, last.keep, reason=last.reason)
 
 
-def _put_back(plan: EditPlan, history: tuple[EditPlan, ...]) -> EditPlan:
-    """What is to come back, as an edit-free plan that keeps it; a decline when none of it was edited."""
-    targets = {(e.imperfection, e.region) for e in plan.edits} | {(k.imperfection, k.region) for k in plan.keep}
-    edited = {e.imperfection for p in history for e in p.edits}
-    if not history or not edited:
-        return EditPlan("decline", reason="nothing was removed yet that could come back")
-    if not targets:
-        return EditPlan("undo")
-    keep = tuple(Keep(kind, region) for kind, region in sorted(targets))
-    return EditPlan("retouch", (), keep, frame=plan.frame)
+def _mirrored(plan: EditPlan, last: EditPlan, kinds: Sequence[str], corrects: bool) -> EditPlan:
+    """The last edits across the middle line; of other kinds when the instruction names some."""
+    sided = [e for e in last.edits if mirror(e.region) != e.region]
+    if not sided:
+        return plan if plan.intent == "retouch" and kinds else declined("nothing_earlier")
+    if plan.intent == "retouch" and kinds:
+        named = dict.fromkeys((e.imperfection, e.strength) for e in plan.edits)
+        regions = dict.fromkeys(mirror(e.region) for e in sided)
+        edits = [Edit(kind, region, strength) for region in regions for kind, strength in named]
+    else:
+        edits = [Edit(e.imperfection, mirror(e.region), e.strength) for e in sided]
+    return EditPlan("retouch", tuple(edits), plan.keep or last.keep, reason=last.reason, replaces=corrects)
+
+
+def _in_place_of(plan: EditPlan, last: EditPlan, placed: bool) -> EditPlan:
+    """ "no, the moles": other kinds where the last edits were."""
+    if placed:
+        return plan
+    regions = dict.fromkeys(e.region for e in last.edits)
+    return replace(plan, edits=tuple(replace(e, region=r) for r in regions for e in plan.edits))
+
+
+def _pointed(plan: EditPlan, last: EditPlan, items: Sequence[m.Item], said: str) -> EditPlan:
+    """ "remove them completely", "soften it by 30 %": the last edits at another strength."""
+    verbs = {i.type for i in items} & {m.REMOVE, m.SOFTEN}
+    if not verbs or not POINTING & set(said.split()):
+        return plan
+    strengths = list(strengths_of(m.read(said), items).values())
+    strength = strengths[0] if strengths else SOFTER if m.SOFTEN in verbs else 1.0
+    return replace(last, edits=tuple(replace(e, strength=strength) for e in last.edits), replaces=True)
+
+
+def _adjustment(plan: EditPlan, history: Sequence[EditPlan]) -> EditPlan:
+    """An adjustment of what was done; of what was not, a softening, or a refusal."""
+    soften = 0 < plan.factor < 1
+    if not any(p.edits for p in history):
+        if plan.edits and soften:
+            return EditPlan("retouch", tuple(replace(e, strength=SOFTER) for e in plan.edits))
+        return declined("nothing_earlier")
+    if not plan.edits:
+        return plan
+    done = {(kind, e.region) for p in history for e in p.edits for kind in expand(e.imperfection)}
+    named = [e for e in plan.edits if any(_meets(e, kind, region) for kind, region in done)]
+    if named:
+        return replace(plan, edits=tuple(named))
+    if soften:
+        return EditPlan("retouch", tuple(replace(e, strength=SOFTER) for e in plan.edits))
+    return declined("nothing_earlier") if plan.factor == 0 else EditPlan("retouch", plan.edits)
+
+
+def _meets(edit: Edit, kind: str, region: str) -> bool:
+    return kind in expand(edit.imperfection) and (edit.region in (region, "face") or region == "face")
+
+
+def adjusted(history: Sequence[EditPlan], plan: EditPlan) -> tuple[EditPlan, ...]:
+    """The plans in force after an adjustment: strengths of the edits that it names, or of the last retouch, multiplied.
+
+    Where it names one kind out of an edit of `all`, that edit is told apart; where it names a place inside an edit of
+    the whole face, and takes the edit back there, the place is kept instead.
+    """
+    last = len(history) - 1
+    return tuple(_adjust_one(p, plan, number == last) for number, p in enumerate(history))
+
+
+def _adjust_one(earlier: EditPlan, plan: EditPlan, is_last: bool) -> EditPlan:
+    if not plan.edits and not is_last:
+        return earlier
+    edits: list[Edit] = []
+    keep = list(earlier.keep)
+    wanted = {(kind, e.region) for e in plan.edits for kind in expand(e.imperfection)}
+    for edit in earlier.edits:
+        for part in _parts(edit, {kind for kind, _ in wanted}):
+            new = part
+            if not wanted or any(part.imperfection == k and r in (part.region, "face") for k, r in wanted):
+                new = replace(part, strength=min(1.0, max(0.0, part.strength * plan.factor)))
+            elif plan.factor == 0 and part.region == "face":
+                inside = [e for e in plan.edits if part.imperfection in expand(e.imperfection)]
+                keep += [Keep(part.imperfection, e.region) for e in inside]
+            edits.append(new)
+    return replace(earlier, edits=tuple(edits), keep=tuple(dict.fromkeys(keep)))
+
+
+def _parts(edit: Edit, kinds: set[str]) -> list[Edit]:
+    """An edit of `all` told apart by kind when some kinds are meant, else itself."""
+    if edit.imperfection != ALL or not kinds or kinds >= set(expand(ALL)):
+        return [edit]
+    return [replace(edit, imperfection=kind) for kind in expand(ALL)]

@@ -103,7 +103,9 @@ def load_language_model(folder: str | Path) -> tuple[torch.nn.Module, Any]:
     Raises WeightsMissing when the folder has no model.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # a library prints nothing
     try:
         model = AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True)
         return model.eval().requires_grad_(False), AutoTokenizer.from_pretrained(str(folder))

@@ -108,7 +108,7 @@ def load_text_encoder(source: str | Path | None = None, *, verify: bool = True) 
 
 def _load_minilm(folder: Path, verify: bool) -> TextEncoder:
     from safetensors.torch import load_file
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]
 
     weights = folder / "model.safetensors"
     if verify and (actual := sha256(weights)) != MINILM_SHA256:

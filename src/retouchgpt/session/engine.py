@@ -34,12 +34,6 @@ class Planner(Protocol):
 class Writer(Protocol):
     """Anything that puts facts into words."""
 
-    def replaces(self, instruction: str, plan: EditPlan) -> bool:
-        """Whether an instruction corrects the last turn instead of following it."""
-        from retouchgpt.language.dialogue import replaces
-
-        return replaces(instruction, plan)
-
     def answer(self, facts: Facts, instruction: str) -> str: ...
 
 
@@ -108,12 +102,6 @@ class RetouchGPT:
         from retouchgpt.language.dialogue import resolve
 
         return resolve(self.planner.plan(instruction), instruction, history)
-
-    def replaces(self, instruction: str, plan: EditPlan) -> bool:
-        """Whether an instruction corrects the last turn instead of following it."""
-        from retouchgpt.language.dialogue import replaces
-
-        return replaces(instruction, plan)
 
     def answer(self, facts: Facts, instruction: str) -> str:
         """The answer in words, checked against the facts."""

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.facts import Facts, Finding
 from retouchgpt.core.plan import Edit, EditPlan
-from retouchgpt.core.vocabulary import ALL, expand
+from retouchgpt.core.vocabulary import ALL
+from retouchgpt.language.dialogue import adjusted
 from retouchgpt.photo.composite import paste_all
 from retouchgpt.photo.faces import Face
 from retouchgpt.photo.files import Photo
@@ -105,14 +106,9 @@ class Session:
         return self._move(EditPlan("reset"), "reset", 0.0)
 
     def _retouch(self, instruction: str, plan: EditPlan, brush: NDArray[np.float32] | None) -> None:
-        """A new turn; one that only keeps puts that back in the turns before; a correction replaces the last turn."""
-        turns = self.turns
-        if plan.keep and not plan.edits and turns:
-            kept = tuple(replace(t, plan=replace(t.plan, keep=(*t.plan.keep, *plan.keep))) for t in turns)
-            return self._push(kept)
-        if turns and self.engine.replaces(instruction, plan):
-            turns = turns[:-1]
-        return self._push((*turns, Turn(instruction, plan, brush)))
+        """A new turn; a correction ("no, the other side") takes the last turn's place."""
+        before = self.turns[:-1] if plan.replaces else self.turns
+        self._push((*before, Turn(instruction, plan, brush)))
 
     def _push(self, state: tuple[Turn, ...]) -> None:
         self._states.append(state)
@@ -235,22 +231,9 @@ def _covers(kind: str, region: str, finding: Finding) -> bool:
 
 
 def _adjusted(turns: tuple[Turn, ...], plan: EditPlan) -> tuple[Turn, ...]:
-    """The turns with the strengths of the edits that an adjustment means multiplied; by default the last turn's."""
-    if not turns:
-        return turns
-    wanted = {(kind, e.region) for e in plan.edits for kind in expand(e.imperfection)}
-
-    def weaker(edit: Edit, last: bool) -> Edit:
-        named = any((kind, edit.region) in wanted or (kind, "face") in wanted for kind in expand(edit.imperfection))
-        if (wanted and not named) or (not wanted and not last):
-            return edit
-        return Edit(edit.imperfection, edit.region, float(np.clip(edit.strength * plan.factor, 0, 1)))
-
-    out = []
-    for i, turn in enumerate(turns):
-        edits = tuple(weaker(e, i == len(turns) - 1) for e in turn.plan.edits)
-        out.append(replace(turn, plan=replace(turn.plan, edits=edits)))
-    return tuple(out)
+    """The turns with the strengths that an adjustment means multiplied, see language.dialogue.adjusted."""
+    plans = adjusted([t.plan for t in turns], plan)
+    return tuple(replace(turn, plan=new) for turn, new in zip(turns, plans, strict=True))
 
 
 def _to_face(brush: NDArray[np.float32], face: LookedAt, size: int) -> NDArray[np.float32]:
