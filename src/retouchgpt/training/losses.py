@@ -15,8 +15,8 @@ FLOOR_ERROR = 3.0
 def mask_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
     """Focal cross-entropy on soft targets, each kind normalised by its own positives (ours, for small marks).
 
-    The focal weight is the error itself, not its square: squared, a heat of 0.1 on clean skin pulls a hundred times less
-    than cross-entropy, and after 20,000 crops clean skin still glowed.
+    The focal weight is the error itself, not its square: squared, a heat of 0.1 on clean skin pulls a hundred times
+    less than cross-entropy, and after 20,000 crops clean skin still glowed.
 
     logits, target: (B, K, h, w). ignore: (B, K, h, w), 1 where an unlabelled native imperfection may lie; it silences
     negatives there, never positives.
