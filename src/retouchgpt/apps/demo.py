@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
+from retouchgpt.core.geometry import Box
 from retouchgpt.photo.files import Photo, open_photo, save_photo
+from retouchgpt.session.result import Result
 
 from .retouch import save_mask, write_json
 
 INSTRUCTION = "Please remove the acne and the spots, but keep the moles."
+
+
+def face_window(result: Result, photo: Photo) -> tuple[slice, slice]:
+    """Rows and columns of the first face with room around it, for a picture in which the edit can be seen."""
+    box = Box(*result.faces[0].box)
+    return box.grown(round(0.35 * box.extent.height)).clipped(photo.extent).slices
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
         print("The portrait (NASA, public domain) has clear skin, so acne, spots and moles were painted on it first.")
     instruction = options.instruction or INSTRUCTION
     result = model.open(photo).instruct(instruction)
-    pair = np.concatenate([photo.pixels, result.image], 1)
+    around = face_window(result, photo)
+    pair = np.concatenate([photo.pixels[around], result.image[around]], 1)
     plain = Photo(path=None, pixels=photo.pixels, format="PNG", mode="RGB")
     save_photo(plain, result.image, folder / "retouched.png", overwrite=True)
     save_photo(Photo(None, pair, "PNG", "RGB"), pair, folder / "before_after.png", overwrite=True)
