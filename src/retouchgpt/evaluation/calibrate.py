@@ -27,7 +27,7 @@ from retouchgpt.session.face import LookedAt, repair, select
 from .cases import Case, cases, painted_faces
 from .methods import Ours
 
-SHIFTS = (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+SHIFTS = (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
 SEED_OFFSET = 2_000_000
 """Added to the bench's seeds."""
 
@@ -44,7 +44,7 @@ def error_left(network: RetouchNetwork, case: Case, seen: LookedAt, shift: float
     return float(np.abs(out.astype(np.float32) - case.target.astype(np.float32)).sum())
 
 
-def calibrate(network: RetouchNetwork, faces: Path, *, limit: int = 40, progress: bool = True) -> dict[str, float]:
+def calibrate(network: RetouchNetwork, faces: Path, *, limit: int = 30, progress: bool = True) -> dict[str, float]:
     """The best shift of each kind; 0 for a kind that was never painted."""
     ours = Ours(network)
     left: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(SHIFTS)))
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("faces", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--limit", type=int, default=40)
+    parser.add_argument("--limit", type=int, default=30)
     options = parser.parse_args(arguments)
     network = from_pretrained(options.weights)
     shifts = calibrate(network, options.faces, limit=options.limit)

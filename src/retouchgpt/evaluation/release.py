@@ -1,8 +1,8 @@
 """From a training run to weights that ship: fp16, hashed, judged, with recipe, log, data listing and model card.
 
-    python -m retouchgpt.evaluation.release RUN FACES OUT [--data FACES_OF_TRAINING] [--commit HASH]
+    python -m retouchgpt.evaluation.release RUN FACES OUT --data FACES_OF_TRAINING [--commit HASH]
 
-FACES is the validation folder of the bench. What already lies in OUT beside the network (the LLM, the language heads)
+FACES is the validation folder of the bench; the heat maps are calibrated on the training faces. What already lies in OUT beside the network (the LLM, the language heads)
 stays.
 """
 
@@ -21,6 +21,7 @@ from retouchgpt.model.checkpoint import WEIGHTS, from_pretrained, save_pretraine
 from retouchgpt.training.trainer import AVERAGED, LOG
 
 from .benchmark import run as judge
+from .calibrate import apply, calibrate
 
 CARD = """---
 license: apache-2.0
@@ -77,11 +78,14 @@ def release(
     except (OSError, ValueError) as error:
         raise BadData(f"{run} is not a training run: {error}") from error
     network = from_pretrained(run / AVERAGED)
+    shifts = calibrate(network, data) if data is not None else {}
+    if shifts:
+        apply(network, shifts)
     save_pretrained(network, out, dtype=torch.float16)
     result = judge(faces, out, limit=limit, out=run / "bench")
     steps = max(entry["step"] for entry in log)
     listing, count = data_listing(data)
-    effective = recipe | {"trained_steps": steps, "commit": commit, "data_sha256": listing}
+    effective = recipe | {"trained_steps": steps, "commit": commit, "data_sha256": listing, "logit_shifts": shifts}
     (out / "recipe.json").write_text(json.dumps(effective, indent=2) + "\n")
     thin = [e for e in log if "validation" in e or e["step"] % 25 == 0]
     (out / "training_log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in thin))
