@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from retouchgpt.core.errors import BadData
 from retouchgpt.data.cache import paint_ahead
-from retouchgpt.model.checkpoint import from_pretrained
+from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
 from retouchgpt.training.batches import PaintedCrops
 from retouchgpt.training.recipe import Recipe, read_recipe
 from retouchgpt.training.trainer import Trainer, rate, spoken_request
@@ -110,3 +111,13 @@ def test_spoken_request_names_the_asked_kinds() -> None:
     words = torch.zeros(12)
     words[0] = words[3] = 1
     assert spoken_request(words) == "Please remove the acne and the moles."
+
+
+def test_what_rests_does_not_change(cache: Path, tmp_path: Path) -> None:
+    start = create("tiny", seed=3)
+    save_pretrained(start, tmp_path / "start")
+    recipe = replace(TINY, start=str(tmp_path / "start"), seeing_rate=0.0, repair_batch=2, ema=0.0)
+    after = from_pretrained(Trainer(recipe, cache, tmp_path / "run").fit()).state_dict()
+    changed = {k.split(".")[0] for k, v in start.state_dict().items() if not torch.equal(v, after[k])}
+    assert "decoder" in changed
+    assert not changed & {"encoder", "imperfection"}

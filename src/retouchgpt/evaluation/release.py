@@ -2,8 +2,8 @@
 
     python -m retouchgpt.evaluation.release RUN FACES OUT --data FACES_OF_TRAINING [--commit HASH]
 
-FACES is the validation folder of the bench; the heat maps are calibrated on the training faces. What already lies in OUT beside the network (the LLM, the language heads)
-stays.
+FACES is the validation folder of the bench; the heat maps are calibrated on the training faces. What already lies in
+OUT beside the network (the LLM, the language heads) stays.
 """
 
 from __future__ import annotations

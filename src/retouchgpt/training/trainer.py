@@ -71,6 +71,9 @@ class Trainer:
         self.averaged = _copy(network)
         optimiser = torch.optim.Adam(_groups(network, recipe), lr=recipe.learning_rate, betas=recipe.betas)
         network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not recipe.seeing_rate:  # what sees rests, its batch statistics too
+            network.encoder.eval()
+            network.imperfection.eval()
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
         self.tokenizer: Any = None
         if recipe.llm:
