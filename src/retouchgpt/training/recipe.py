@@ -36,10 +36,10 @@ class Recipe:
     imperfection maps; repair_batch: how many of them are also repaired (R and D cost four times the maps).
     steps: length of the run. restart: steps a cosine cycle. learning_rate: at the start of each cycle; final_rate:
     at its end. seeing_rate: multiplies both for encoder and imperfection maps; at 0 these rest, with their batch
-    statistics. warmup: steps of linear increase. betas: of Adam. clip: gradient norm of each box by itself, since the decoder's is a hundred times the encoder's.
-    ema: decay of the averaged weights. predicted_masks: share of repairs done under the predicted mask instead of the
-    painted one, after `teacher_steps`. precision: bf16 or no. validate_every, save_every: in steps. workers: loader
-    processes. threads: of torch.
+    statistics. warmup: steps of linear increase. betas: of Adam. clip: gradient norm of each box by itself, since the
+    decoder's is a hundred times the encoder's. ema: decay of the averaged weights. predicted_masks: share of repairs
+    done under the predicted mask instead of the painted one, after `teacher_steps`. precision: bf16 or no.
+    validate_every, save_every: in steps. workers: loader processes. threads: of torch.
     """
 
     name: str
