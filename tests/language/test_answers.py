@@ -98,7 +98,7 @@ def test_an_untrained_llm_cannot_make_an_answer_false(writer: AnswerWriter) -> N
     from retouchgpt.model.presets import COMPACT
 
     torch.manual_seed(0)
-    wild = AnswerWriter(build_language_model(COMPACT.language_model), writer.tokenizer)
+    wild = AnswerWriter(build_language_model(COMPACT.language_model), writer.tokenizer, free=True)
     answer = wild.write(DONE, "remove the acne")
     assert answer.way != FREE
     assert check(answer.text, DONE) == []

@@ -1,7 +1,8 @@
 """Facts -> the answer, written by an LLM and checked; a false or incomplete answer never gets out.
 
-Three ways, in this order: *free* (the LLM writes greedily), *guided* (the LLM chooses among true sentences, token by
-token, in a trie of them: numbers, kinds and sides then come from the facts), *plain* (sentences built from the facts).
+Three ways: *guided* (constrained decoding: the LLM chooses among true answers, token by token, in a trie of them, so
+that numbers, kinds and sides come from the facts), *free* (the LLM writes what it likes), *plain* (the first of the true
+answers, without an LLM). The small LLM is guided; another one writes freely and is guided when its answer fails.
 """
 
 from __future__ import annotations
@@ -43,15 +44,17 @@ class Answer(NamedTuple):
 class AnswerWriter:
     """Puts facts into words with a causal LLM: the shipped one, or any other by folder or hub id.
 
-    model, tokenizer: also used by the network, whose embedding reads the same frozen LLM.
+    model, tokenizer: also used by the network, whose embedding reads the same frozen LLM. free: let the LLM write freely
+    before it is guided; None: only an LLM with a chat template.
     """
 
-    def __init__(self, llm: str | Path | nn.Module, tokenizer: Any = None) -> None:
+    def __init__(self, llm: str | Path | nn.Module, tokenizer: Any = None, *, free: bool | None = None) -> None:
         if isinstance(llm, nn.Module):
             self.model, self.tokenizer = llm.eval(), tokenizer
         else:
             self.model, self.tokenizer = load_language_model(llm)
         self.ours = getattr(self.tokenizer, "chat_template", None) is None
+        self.free = not self.ours if free is None else free
 
     def answer(self, facts: Facts, instruction: str) -> str:
         """The checked answer to one instruction."""
@@ -66,9 +69,10 @@ class AnswerWriter:
     def write(self, facts: Facts, instruction: str) -> Answer:
         """The answer and the way by which it came about."""
         start = self._start(facts, instruction)
-        text = self._free(start)
-        if not check(text, facts):
-            return Answer(text, FREE)
+        if self.free:
+            text = self._free(start)
+            if not check(text, facts):
+                return Answer(text, FREE)
         text = self._guided(start, variants(facts, instruction))
         return Answer(text, GUIDED) if not check(text, facts) else Answer(plain(facts), PLAIN)
 
@@ -99,31 +103,30 @@ class AnswerWriter:
             if token == end:
                 break
             ids.append(token)
-            past, logits = self._read_token(token, past)
+            past, logits = self._read_tokens([token], past)
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
     def _guided(self, start: Tensor, options: Sequence[str]) -> str:
-        """The best path through a trie of the options, chosen token by token."""
+        """The best path through a trie of the options: the LLM decides wherever they part."""
         lead = " " if self.ours else ""
-        rows = [[*self.tokenizer(lead + o, add_special_tokens=False)["input_ids"], -1] for o in options]
+        end = self.tokenizer.eos_token_id
+        rows = [[*self.tokenizer(lead + o, add_special_tokens=False)["input_ids"], end] for o in options]
         past, logits = self._read(start, None)
-        depth = 0
+        depth, read = 0, 0
         while len(rows) > 1:
             choices = sorted({row[depth] for row in rows})
             if len(choices) > 1:
-                end = self.tokenizer.eos_token_id
-                scores = logits[[end if c == -1 else c for c in choices]]
-                chosen = choices[int(scores.argmax())]
+                if depth > read:  # tokens that were never in doubt are read at once
+                    past, logits = self._read_tokens(rows[0][read:depth], past)
+                    read = depth
+                chosen = choices[int(logits[choices].argmax())]
                 rows = [row for row in rows if row[depth] == chosen]
-            if len(rows) == 1 or rows[0][depth] == -1:
-                break
-            past, logits = self._read_token(rows[0][depth], past)
             depth += 1
         return str(self.tokenizer.decode(rows[0][:-1], skip_special_tokens=True)).strip()
 
-    def _read_token(self, token: int, past: Any) -> tuple[Any, Tensor]:
+    def _read_tokens(self, tokens: list[int], past: Any) -> tuple[Any, Tensor]:
         embed: nn.Module = self.model.get_input_embeddings()  # type: ignore[operator]
-        return self._read(embed(torch.tensor([[token]])), past)
+        return self._read(embed(torch.tensor([tokens])), past)
 
     def _read(self, embedded: Tensor, past: Any) -> tuple[Any, Tensor]:
         """Feed embeddings (1, N, D); the cache and the next token's logits (vocabulary,)."""

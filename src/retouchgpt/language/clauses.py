@@ -258,7 +258,7 @@ class Grouper:
 
     def _refer(self, item: Item, clause: Clause) -> None:
         """A verb without kinds: it means what was named before, or only a place."""
-        places = [_place_name(i) for i in clause.items if i.type in (m.PLACE, m.SIDE) and i not in self.used]
+        places = [_place_name(i) for i in _near(item, clause.items) if i not in self.used]
         places = [p for p in places if p != "face"] or places
         pointing = clause.has(m.THESE)
         if item.type in (m.KEEP, m.EXCEPT, m.KEPT):
@@ -285,11 +285,11 @@ class Grouper:
             self.groups.append(Group(list(named[-1].kinds), places, m.KEEP, self.scope, clause.sentence))
         elif places:
             self.groups.append(Group([EVERYTHING], places, m.KEEP, self.scope, clause.sentence))
-        elif item.type == m.KEPT:
+        elif item.type == m.KEPT and not ones:
             for group in named:
                 if not group.mode and group.sentence == clause.sentence:
                     group.mode, group.scope = m.KEEP, self.scope
-        elif pointing and named:
+        elif ones and named:
             free = [g for g in named if g.mode in ("", m.FOND)] or named[-1:]
             for group in free[-1:]:
                 group.mode, group.scope = m.KEEP, self.scope
@@ -364,6 +364,14 @@ def _follow(items: list[Item]) -> bool:
         if item.type in m.VERBS and item.value not in PARTICLES:
             return False
     return False
+
+
+def _near(verb: Item, items: list[Item]) -> list[Item]:
+    """The places between a verb and the next, or, where there are none, those before it."""
+    after = [i for i in items if i.first > verb.last]
+    stop = next((i.first for i in after if i.type in m.VERBS and i.value not in PARTICLES), 10**6)
+    places = [i for i in after if i.type in (m.PLACE, m.SIDE) and i.first < stop]
+    return places or [i for i in items if i.type in (m.PLACE, m.SIDE) and i.first < verb.first]
 
 
 def _place_name(item: Item) -> str:

@@ -19,9 +19,11 @@ CORRECTS = re.compile(
     r"^\W*(no|nope|wrong|not|oops|sorry|actually|i (meant|mean)|wait|rather)\b|"
     r"\b(i (meant|mean)|instead|wrong (side|cheek|eye))\b"
 )
-QUESTION = re.compile(r"^\W*(what|how) about\b")
+QUESTION = re.compile(r"^\W*((what|how) about|do)\b")
 FOLLOW_UP_WORDS = 9
 """A place alone in more words than this is no follow-up."""
+EMPTY_VERBS = frozenset({"no", "do", "not"})
+"""Verbs of the lexicon that say nothing in a follow-up: "no, the nose", "do it on the chin too"."""
 POINTING = frozenset({"it", "them", "that", "those", "these", "this"})
 SOFTER = 0.5
 
@@ -37,6 +39,8 @@ def resolve(plan: EditPlan, instruction: str, history: Sequence[EditPlan] = ()) 
         return _adjustment(plan, history)
     if plan.intent not in ("retouch", "decline", "inspect") or not instruction.strip():
         return plan
+    if plan.keep and not plan.edits:
+        return _kept_after_all(plan, history)
     tokens = m.read(instruction[:2000])
     items = m.match(tokens)
     said = " ".join(t.text for t in tokens)
@@ -50,7 +54,7 @@ def resolve(plan: EditPlan, instruction: str, history: Sequence[EditPlan] = ()) 
     if any(i.type == m.OUT or (i.type == m.PLACE and str(i.value).startswith(m.OUTSIDE_PREFIX)) for i in items):
         return plan
     places = list(dict.fromkeys(r for i in items if i.type in (m.PLACE, m.SIDE) for r in _regions(i)))
-    verbs = {i.type for i in items} & m.VERBS
+    verbs = {i.type for i in items if i.value not in EMPTY_VERBS} & m.VERBS
     if places and not kinds and (SAME.search(said) or _follows(said, verbs, plan)):
         return replace(_moved(last, places), replaces=corrects)
     short = len(said.split()) <= FOLLOW_UP_WORDS
@@ -113,12 +117,19 @@ def _pointed(plan: EditPlan, last: EditPlan, items: Sequence[m.Item], said: str)
     return replace(last, edits=tuple(replace(e, strength=strength) for e in last.edits), replaces=True)
 
 
+def _kept_after_all(plan: EditPlan, history: Sequence[EditPlan]) -> EditPlan:
+    """ "leave the chin alone" takes back what was done there; what was not touched needs nothing."""
+    back = EditPlan("adjust", tuple(Edit(k.imperfection, k.region) for k in plan.keep), factor=0.0, frame=plan.frame)
+    taken_back = _adjustment(back, history)
+    return taken_back if taken_back.intent == "adjust" else plan
+
+
 def _adjustment(plan: EditPlan, history: Sequence[EditPlan]) -> EditPlan:
     """An adjustment of what was done; of what was not, a softening, or a refusal."""
     soften = 0 < plan.factor < 1
     if not any(p.edits for p in history):
         if plan.edits and soften:
-            return EditPlan("retouch", tuple(replace(e, strength=SOFTER) for e in plan.edits))
+            return EditPlan("retouch", tuple(replace(e, strength=1 - plan.factor) for e in plan.edits))
         return declined("nothing_earlier")
     if not plan.edits:
         return plan

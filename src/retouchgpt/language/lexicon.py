@@ -30,7 +30,8 @@ MORE_KINDS: dict[str, str] = {
     "scars": "scarring|scarred|scar tissue|scar line|pockmark|pock mark|pitted skin|acne scar|acne scarring|"
     "chicken pox mark|"
     "chickenpox scar|cut|scratch|pitting|pit",
-    "redness": "red patch|red area|red blotch|red skin|reddish patch|reddishness|reddish skin|blotchy|"
+    "redness": "really red|look red|looks red|too red|so red|very red|a bit red|red patch|red area|red blotch|"
+    "red skin|reddish patch|reddishness|reddish skin|blotchy|"
     "blotchiness|blotchy skin|blotch|flushed|"
     "flushing|flushed look|flush|ruddy|ruddiness|rosy patch|rosacea|irritation|irritated skin|inflammation|"
     "inflamed skin|sunburn|"
@@ -181,7 +182,8 @@ CLEAN: str = (
     "nicer|prettier|spotless|pristine"
 )
 KEEP: str = (
-    "keep|keeping|kept|leave|leaving|left alone|preserve|preserving|retain|retaining|dont touch|do not touch|"
+    "keep|never mind|nevermind|forget about|keeping|kept|leave|leaving|left alone|preserve|preserving|retain|"
+    "retaining|dont touch|do not touch|"
     "not touch|not touching|dont remove|"
     "do not remove|not remove|not removing|dont change|do not change|never touch|never remove|dont delete|"
     "do not delete|dont erase|do not erase|dont edit|dont retouch|do not retouch|"

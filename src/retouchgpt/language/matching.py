@@ -36,7 +36,8 @@ OWNERS = ("the", "her", "his", "my", "their", "your")
 VERBS = frozenset({REMOVE, SOFTEN, CLEAN, KEEP, EXCEPT, KEPT, FOND, ADD})
 NEUTRAL = "neutral"
 NEUTRAL_PHRASES = (
-    "why not|right now|right away|all right|right here|alright|on the other hand|no problem|no rush|no worries|"
+    "why not|right next to|from scratch|right below|right above|right under|right beside|right between|"
+    "right now|right away|all right|right here|alright|on the other hand|no problem|no rush|no worries|"
     "do not worry|dont worry|if you dont mind|"
     "by the way|no idea|i do|do you|do not|would do|will do|go ahead|lets go|here we go|take a look|"
     "take your time|not too|not sure|no doubt|"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 STRENGTHS: dict[str, float] = {
-    "very slightly|ever so slightly|barely|the tiniest bit|a tiny bit|minimally": 0.2,
+    "very slightly|very slight|very light|very lightly|very gently|ever so slightly|barely|the tiniest bit|"
+    "a tiny bit|minimally": 0.2,
     "slightly|slight|subtly|subtle|gently|gentle|lightly|light|softly|a touch|a hint|a tad|a smidge|mildly|mild|"
     "delicately|just a touch|just a hint|minor|a notch|a trace|faintly": 0.3,
     "a bit|a little|a little bit|bit|somewhat|partly|partially|some of|moderately|moderate|to some extent|kind of": 0.4,

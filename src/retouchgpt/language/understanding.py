@@ -134,6 +134,9 @@ class Understanding:
             return declined(outside[0])
         if any(g.kinds == ["clean"] for g in grouped.bare):
             return reader.retouch(reader.clean())
+        kept = reader.keep()
+        if kept:
+            return EditPlan("retouch", keep=kept, frame="subject" if reader.subject else "viewer")
         words = [t.text for t in tokens if t.text.isalpha()]
         if m.known_words(words) < 0.5:
             return declined("gibberish")

@@ -10,6 +10,7 @@ against the frozen LLM. Loss on the assistant's turn alone (paper).
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ class LanguageRecipe:
     learning_rate falls along a cosine to final_rate after `warmup` steps. plan_share: share of dialogues whose
     assistant's turn is the plan instead of the answer. repeat_share: share whose turn repeats the facts, which teaches
     copying early. tokenizer_dialogues, tokenizer_words: how many dialogues and common English words the tokenizer is
-    built from. pool: batches that are sorted by length together.
+    built from. pool: batches that are sorted by length together. save_every: steps between checkpoints.
     """
 
     size: str = "compact"
@@ -62,6 +63,7 @@ class LanguageRecipe:
     tokenizer_dialogues: int = 30000
     tokenizer_words: int = 4000
     pool: int = 40
+    save_every: int = 200
     precision: str = "bf16"
 
 
@@ -185,6 +187,8 @@ def train_language(recipe: LanguageRecipe, folder: Path, tokenizer: Any = None) 
         loss.backward()
         nn.utils.clip_grad_norm_(llm.parameters(), recipe.clip)
         optimiser.step()
+        if step % recipe.save_every == 0 and step:
+            save_language(copy.deepcopy(llm), tokenizer, folder)
         if step % 20 == 0:
             bar.set_postfix(loss=f"{loss.item():.3f}", minutes=f"{(time.monotonic() - began) / 60:.1f}")
     return save_language(llm, tokenizer, folder)
