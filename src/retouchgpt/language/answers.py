@@ -1,8 +1,8 @@
 """Facts -> the answer, written by an LLM and checked; a false or incomplete answer never gets out.
 
 Three ways: *guided* (constrained decoding: the LLM chooses among true answers, token by token, in a trie of them, so
-that numbers, kinds and sides come from the facts), *free* (the LLM writes what it likes), *plain* (the first of the true
-answers, without an LLM). The small LLM is guided; another one writes freely and is guided when its answer fails.
+that numbers, kinds and sides come from the facts), *free* (the LLM writes what it likes), *plain* (the first of the
+true answers, without an LLM). The small LLM is guided; another one writes freely and is guided when its answer fails.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Answer(NamedTuple):
 class AnswerWriter:
     """Puts facts into words with a causal LLM: the shipped one, or any other by folder or hub id.
 
-    model, tokenizer: also used by the network, whose embedding reads the same frozen LLM. free: let the LLM write freely
-    before it is guided; None: only an LLM with a chat template.
+    model, tokenizer: also used by the network, whose embedding reads the same frozen LLM. free: let the LLM write
+    freely before it is guided; None: only an LLM with a chat template.
     """
 
     def __init__(self, llm: str | Path | nn.Module, tokenizer: Any = None, *, free: bool | None = None) -> None:
