@@ -1,9 +1,9 @@
 """From a training run to weights that ship: fp16, hashed, judged, with recipe, log, data listing and model card.
 
-    python -m retouchgpt.evaluation.release RUN FACES OUT --data FACES_OF_TRAINING [--commit HASH]
+    python -m retouchgpt.evaluation.release RUN FACES OUT --data FACES_OF_TRAINING [--commit HASH] [--earlier RUN ...]
 
 FACES is the validation folder of the bench; the heat maps are calibrated on the training faces. What already lies in
-OUT beside the network (the LLM, the language heads) stays.
+OUT beside the network (the LLM, the language heads) stays. Earlier runs are those whose weights this run went on from.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ and teeth are never edited.
 
 {faces} aligned faces ({listing}), on which imperfections were painted with known kind, place and mask; the faces are
 official head shots from a public-data collection under the MIT licence and synthetic faces under the MIT licence. No
-professional retouches and no FFHQ were used. Steps of the recipe in `recipe.json`: {steps}, {crops} crops; the log is
-`training_log.jsonl`.
+professional retouches and no FFHQ were used. {steps} steps in {stages} stages on {crops} crops of 256 px, on two CPU
+cores; every stage's numbers are in `recipe.json`, the last stage's log is `training_log.jsonl`.
 
 ## Results
 
@@ -69,23 +70,31 @@ Apache-2.0, like the code.
 
 
 def release(
-    run: Path, faces: Path, out: Path, *, data: Path | None = None, commit: str = "", limit: int | None = None
+    run: Path,
+    faces: Path,
+    out: Path,
+    earlier: Sequence[Path] = (),
+    *,
+    data: Path | None = None,
+    commit: str = "",
+    limit: int | None = None,
 ) -> None:
     """Write network, recipe, log, data listing, bench result and card into `out`. Raises BadData on a bad run."""
-    try:
-        recipe: dict[str, Any] = json.loads((run / "recipe.json").read_text())
-        log = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise BadData(f"{run} is not a training run: {error}") from error
+    recipe, log = read_run(run)
     network = from_pretrained(run / AVERAGED)
     shifts = calibrate(network, data) if data is not None else {}
     if shifts:
         apply(network, shifts)
     save_pretrained(network, out, dtype=torch.float16)
     result = judge(faces, out, limit=limit, out=run / "bench")
-    steps = max(entry["step"] for entry in log)
+    history = [stage(*read_run(r)) for r in (*earlier, run)]
     listing, count = data_listing(data)
-    effective = recipe | {"trained_steps": steps, "commit": commit, "data_sha256": listing, "logit_shifts": shifts}
+    effective = stage(recipe, log) | {
+        "earlier": history[:-1],
+        "commit": commit,
+        "data_sha256": listing,
+        "logit_shifts": shifts,
+    }
     (out / "recipe.json").write_text(json.dumps(effective, indent=2) + "\n")
     thin = [e for e in log if "validation" in e or e["step"] % 25 == 0]
     (out / "training_log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in thin))
@@ -94,11 +103,28 @@ def release(
         digest=sha256(out / WEIGHTS),
         faces=count or "941",
         listing=f"listing SHA-256 `{listing[:16]}`" if listing else "not listed",
-        steps=steps,
-        crops=steps * recipe["batch"],
+        steps=sum(s["trained_steps"] for s in history),
+        stages=len(history),
+        crops=sum(s["trained_steps"] * s["batch"] for s in history),
         table=result.table(),
     )
     (out / "MODEL_CARD.md").write_text(card)
+
+
+def read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Recipe and log of a run. Raises BadData when it is none."""
+    try:
+        recipe = json.loads((run / "recipe.json").read_text())
+        log = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise BadData(f"{run} is not a training run: {error}") from error
+    return recipe, log
+
+
+def stage(recipe: dict[str, Any], log: list[dict[str, Any]]) -> dict[str, Any]:
+    """A run's numbers, how far it came, and no paths."""
+    kept = {k: v for k, v in recipe.items() if k not in ("start", "llm")}
+    return kept | {"trained_steps": max(entry["step"] for entry in log)}
 
 
 def data_listing(folder: Path | None) -> tuple[str, int]:
@@ -120,8 +146,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--commit", default="")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--earlier", type=Path, nargs="*", default=[])
     options = parser.parse_args(arguments)
-    release(options.run, options.faces, options.out, data=options.data, commit=options.commit, limit=options.limit)
+    release(
+        options.run,
+        options.faces,
+        options.out,
+        options.earlier,
+        data=options.data,
+        commit=options.commit,
+        limit=options.limit,
+    )
 
 
 if __name__ == "__main__":
