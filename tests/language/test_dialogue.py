@@ -90,3 +90,24 @@ def test_leaning_on_nothing_is_declined_with_a_reason(text: str) -> None:
     plan = after(text)
     assert plan.intent == "decline"
     assert "no earlier edit" in plan.reason
+
+
+@pytest.mark.parametrize(
+    "text", ["no, the right cheek", "do it on the right cheek as well", "what about the right cheek?"]
+)
+def test_a_place_named_in_passing(text: str) -> None:
+    plan = after(text, LEFT)
+    assert triples(plan) == {("acne", "right_cheek", 0.5)}
+    assert plan.replaces == text.startswith("no")
+
+
+def test_keeping_after_all_takes_back() -> None:
+    plan = after("but leave the chin alone", EditPlan("retouch", (Edit("acne"),)))
+    assert plan.intent == "adjust"
+    assert plan.factor == 0.0
+    assert adjusted((EditPlan("retouch", (Edit("acne"),)),), plan)[0].keep == (Keep("acne", "chin"),)
+
+
+def test_keeping_what_was_not_touched_changes_nothing() -> None:
+    plan = after("keep the freckles though", EditPlan("retouch", (Edit("acne"),)))
+    assert (plan.intent, plan.edits, plan.keep) == ("retouch", (), (Keep("freckles"),))

@@ -32,6 +32,16 @@ def test_hand_written_instructions_are_understood(verdicts: list[Verdict]) -> No
     assert sum(v.intent for v in verdicts) >= 0.98 * len(verdicts), report(verdicts)
 
 
+def test_fresh_instructions_hold_what_was_reached(understanding: Understanding) -> None:
+    fresh = judge(read_cases(HERE / "instructions_fresh.jsonl"), understanding.plan)
+    assert not wrongly_edited(fresh)
+    assert sum(v.exact for v in fresh) >= 0.95 * len(fresh), report(fresh)
+
+
+def test_left_over_is_no_side(understanding: Understanding) -> None:
+    assert understanding.plan("Is there any acne left?").about == (Keep("acne"),)
+
+
 def test_nothing_outside_the_job_is_edited(verdicts: list[Verdict]) -> None:
     assert not wrongly_edited(verdicts), report(wrongly_edited(verdicts))
 

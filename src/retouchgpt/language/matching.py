@@ -229,7 +229,7 @@ def _grid(words: list[str], i: int) -> Item | None:
             vertical, j = lexicon.VERTICAL[words[j]], j + 1
         elif j < len(words) and not side and words[j] in BARE:
             side, j = words[j], j + 1
-    if j == i:
+    if j == i or (side and not vertical and _no_side(words, i)):
         return None
     ended = j < len(words) and words[j] in lexicon.GRID_ENDS
     j += ended
@@ -239,6 +239,32 @@ def _grid(words: list[str], i: int) -> Item | None:
     if not side and not ended and not whole and words[i] != "top" and words[i] != "bottom":
         return None
     return Item(PLACE, f"{vertical}_{side}" if side else vertical, i, j + 2 if whole else j - 1)
+
+
+def _no_side(words: list[str], i: int) -> bool:
+    """ "is there any acne left?", "it is gone, right?": words for a rest and for agreement, not for a side."""
+    ends = i + 1 == len(words) or words[i + 1] in {"?", ".", "!", ",", "over", "alone", "behind"}
+    if not ends or i == 0:
+        return False
+    if words[i] == "right":
+        return words[i - 1] == ","
+    named = words[i - 1] in {
+        "the",
+        "her",
+        "his",
+        "my",
+        "own",
+        "on",
+        "to",
+        "at",
+        "in",
+        "from",
+        "of",
+        "and",
+        "or",
+        "upper",
+    }
+    return not named and bool({"?", "any", "anything", "still", "nothing"} & set(words))
 
 
 def _sided(items: list[Item], words: list[str]) -> list[Item]:
