@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,41 @@ def test_bad_outputs_are_named(photo: files.Photo, tmp_path: Path) -> None:
         save_photo(photo, photo.pixels, tmp_path / "out.xyz")
     with pytest.raises(errors.OutputNotWritable, match="does not exist"):
         save_photo(photo, photo.pixels, tmp_path / "none" / "out.png")
+
+
+def test_long_unicode_names_are_written(photo: files.Photo, tmp_path: Path) -> None:
+    out = tmp_path / ("\N{GRINNING FACE}" * 60 + ".png")
+    save_photo(photo, photo.pixels, out)
+    assert np.array_equal(open_photo(out).pixels, photo.pixels)
+    with pytest.raises(errors.OutputNotWritable):
+        save_photo(photo, photo.pixels, tmp_path / ("x" * 300 + ".png"))
+
+
+def test_a_link_is_written_through(photo: files.Photo, tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to(tmp_path / "in.png")
+    with pytest.raises(errors.OutputExists):
+        save_photo(photo, photo.pixels, tmp_path / "link.png")
+    save_photo(photo, np.zeros_like(photo.pixels), tmp_path / "link.png", overwrite=True)
+    assert (tmp_path / "link.png").is_symlink()
+    assert open_photo(tmp_path / "in.png").pixels.max() == 0
+
+
+def test_what_a_format_cannot_hold_is_said(photo: files.Photo, tmp_path: Path) -> None:
+    wide = files.Photo(None, np.zeros((40, 17_000, 3), np.uint8), "PNG", "RGB")
+    with pytest.raises(errors.OutputNotWritable, match="WebP"):
+        save_photo(wide, wide.pixels, tmp_path / "wide.webp")
+    told = replace(photo, exif=b"Exif\0\0" + bytes(70_000), xmp=b"x" * 70_000)
+    notes = save_photo(told, told.pixels, tmp_path / "out.jpg").notes
+    assert [n.split()[3] for n in notes] == ["EXIF", "XMP"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "out.jpg"]
+
+
+def test_two_readers_leave_pillows_limit_as_it_was() -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    first, second = files._own_limit(), files._own_limit()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert Image.MAX_IMAGE_PIXELS is None, "the second still reads"
+    second.__exit__(None, None, None)
+    assert before == Image.MAX_IMAGE_PIXELS

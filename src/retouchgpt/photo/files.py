@@ -12,7 +12,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,12 @@ from retouchgpt.core.geometry import Extent
 LIMIT_PIXELS = 200_000_000
 LEAST_SIDE = 32
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
+JPEG_SEGMENT = 65_500
+"""Bytes of one metadata block that a JPEG segment holds, less its name."""
 READABLE = frozenset({"JPEG", "MPO", "PNG", "TIFF", "WEBP"})
 _PILLOW_LIMIT = threading.Lock()
+_readers = 0
+_pillow_pixels: int | None = None
 
 Pixels = NDArray[Any]
 
@@ -121,14 +125,22 @@ def _check_file(path: Path) -> None:
 
 @contextmanager
 def _own_limit() -> Iterator[None]:
-    """Our limit on pixels instead of Pillow's, which would refuse what we accept."""
+    """Our limit on pixels instead of Pillow's, which would refuse what we accept.
+
+    The limit is one for the process: the first reader lifts it, the last one puts it back.
+    """
+    global _readers, _pillow_pixels
     with _PILLOW_LIMIT:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        if _readers == 0:
+            _pillow_pixels, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _readers += 1
     try:
         yield
     finally:
         with _PILLOW_LIMIT:
-            Image.MAX_IMAGE_PIXELS = before
+            _readers -= 1
+            if _readers == 0:
+                Image.MAX_IMAGE_PIXELS = _pillow_pixels
 
 
 def _read(path: Path, image: Image.Image) -> Photo:
@@ -322,7 +334,9 @@ def save_photo(photo: Photo, pixels: Pixels, out: str | Path, *, overwrite: bool
         blob = None
     else:
         blob = b""
-    partial = out.with_name(f".{out.name[:80]}.{os.getpid()}.{threading.get_ident()}.partial")
+    # A link is written through, as other programs do; the part's name is short, since a long one may not fit twice.
+    target = Path(os.path.realpath(out))
+    partial = target.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     try:
         if blob is None:
             _write_deep_tiff(photo, pixels, partial)
@@ -333,11 +347,12 @@ def save_photo(photo: Photo, pixels: Pixels, out: str | Path, *, overwrite: bool
             image.save(partial, format=kind, **keywords)
         with partial.open("rb+") as stream:
             os.fsync(stream.fileno())
-        partial.replace(out)
-    except OSError as error:
-        raise OutputNotWritable(out, error.strerror or str(error)) from error
+        partial.replace(target)
+    except (OSError, ValueError) as error:  # ValueError: what an encoder says of a size that its format cannot hold
+        raise OutputNotWritable(out, getattr(error, "strerror", None) or str(error)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     return Saved(out, tuple(notes))
 
 
@@ -351,7 +366,7 @@ def check_output(out: str | Path, *, overwrite: bool = False) -> str:
         raise OutputNotWritable(out, "the folder does not exist")
     if not os.access(out.parent, os.W_OK):
         raise OutputNotWritable(out, "the folder is read-only")
-    if out.exists() and not overwrite:
+    if os.path.exists(out) and not overwrite:  # noqa: PTH110 - Path.exists raises on a name too long
         raise OutputExists(out)
     return kind
 
@@ -369,12 +384,13 @@ def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[I
     keywords: dict[str, Any] = {}
     if photo.icc and (photo.mode != "CMYK"):
         keywords["icc_profile"] = photo.icc
-    if photo.exif:
-        keywords["exif"] = photo.exif
+    for name, block in (("exif", photo.exif), ("xmp", photo.xmp if kind in ("JPEG", "WEBP") else None)):
+        if block and kind == "JPEG" and len(block) > JPEG_SEGMENT:
+            notes.append(f"JPEG holds no {name.upper()} block above {JPEG_SEGMENT} bytes; it was left out")
+        elif block:
+            keywords[name] = block
     if photo.dpi:
         keywords["dpi"] = photo.dpi
-    if photo.xmp and kind in ("JPEG", "WEBP"):
-        keywords["xmp"] = photo.xmp
     if kind == "JPEG":
         keywords |= _jpeg_keywords(photo)
     elif kind == "WEBP":
