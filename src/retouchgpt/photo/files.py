@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from retouchgpt.core.errors import (
     AnimatedPhoto,
@@ -35,12 +36,16 @@ from retouchgpt.core.errors import (
 )
 from retouchgpt.core.geometry import Extent
 
+from . import tiff
+
 LIMIT_PIXELS = 200_000_000
 LEAST_SIDE = 32
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
 JPEG_SEGMENT = 65_500
 """Bytes of one metadata block that a JPEG segment holds, less its name."""
 READABLE = frozenset({"JPEG", "MPO", "PNG", "TIFF", "WEBP"})
+IPTC_RESOURCE = 0x0404
+XMP_KEYWORD = "XML:com.adobe.xmp"
 _PILLOW_LIMIT = threading.Lock()
 _readers = 0
 _pillow_pixels: int | None = None
@@ -63,7 +68,7 @@ class Photo:
 
     alpha: (H, W) of the same type, or None. mode: the file's own (L, P, RGB, CMYK, I;16 ...). palette: (N, 3) uint8
     and indices (H, W) of a palette image. orientation: the EXIF value that was applied (1: none). notes: what had to
-    be changed, in words.
+    be changed, in words. xmp: the packet; iptc: the IIM records.
     """
 
     path: Path | None
@@ -74,6 +79,7 @@ class Photo:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
     jpeg: JpegCoding | None = None
     palette: NDArray[np.uint8] | None = None
@@ -109,6 +115,8 @@ def open_photo(path: str | Path) -> Photo:
             with Image.open(path) as image:
                 return _read(path, image)
         except UnidentifiedImageError as error:
+            if path.open("rb").read(4) in (b"II*\0", b"MM\0*"):  # a kind of TIFF that Pillow does not know
+                return _read_tiff(path)
             raise NotAnImage(path) from error
         except (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, TypeError, MemoryError) as error:
             raise CorruptPhoto(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
@@ -147,14 +155,7 @@ def _read(path: Path, image: Image.Image) -> Photo:
     kind = image.format or ""
     if kind not in READABLE:
         raise NotAnImage(path)
-    width, height = image.size
-    if width * height > LIMIT_PIXELS:
-        raise PhotoTooLarge(width * height, LIMIT_PIXELS)
-    if min(width, height) < LEAST_SIDE:
-        raise PhotoTooSmall(width, height, LEAST_SIDE)
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and kind != "MPO":
-        raise AnimatedPhoto(path, frames)
+    _check_size(path, *image.size, 1 if kind == "MPO" else getattr(image, "n_frames", 1))
     orientation = int(image.getexif().get(0x0112, 1) or 1)
     orientation = orientation if 1 <= orientation <= 8 else 1
     info = image.info
@@ -163,18 +164,39 @@ def _read(path: Path, image: Image.Image) -> Photo:
         "format": "JPEG" if kind == "MPO" else kind,
         "mode": image.mode,
         "icc": info.get("icc_profile"),
-        "exif": _tiff_exif(image) if kind == "TIFF" else _upright_exif(info.get("exif")),
+        "exif": tiff.exif_of(image) if kind == "TIFF" else _upright_exif(info.get("exif")),
         "xmp": info.get("xmp") if isinstance(info.get("xmp"), bytes) else None,
+        "iptc": _iptc(image),
         "dpi": _dpi(info.get("dpi")),
         "orientation": orientation,
         "jpeg": _coding(image) if kind in ("JPEG", "MPO") else None,
     }
-    deep = _read_deep(path, kind, image)
-    if deep is not None:
-        pixels, alpha, mode = deep
-        common["mode"] = mode
+    if kind == "TIFF" and max(np.atleast_1d(image.tag_v2.get(258, (8,)))) > 8:  # type: ignore[attr-defined]
+        return _read_tiff(path, common)
+    if kind == "PNG" and (deep := _read_deep_png(path)) is not None:
+        pixels, alpha, common["mode"] = deep
         return Photo(pixels=_turn(pixels, orientation), alpha=_turn(alpha, orientation), **common)
     return _read_eight(image, common, orientation)
+
+
+def _check_size(path: Path, width: int, height: int, frames: int) -> None:
+    if width * height > LIMIT_PIXELS:
+        raise PhotoTooLarge(width * height, LIMIT_PIXELS)
+    if min(width, height) < LEAST_SIDE:
+        raise PhotoTooSmall(width, height, LEAST_SIDE)
+    if frames > 1:
+        raise AnimatedPhoto(path, frames)
+
+
+def _read_tiff(path: Path, common: dict[str, Any] | None = None) -> Photo:
+    """A TIFF of 16 bits a channel. common: what Pillow read of it, where it could."""
+    if common is None:
+        _check_size(path, *tiff.size_of(path))
+        common = {"path": path, "format": "TIFF"}
+    deep = tiff.read_deep(path)
+    common |= {"mode": deep.mode, "icc": deep.icc, "xmp": deep.xmp, "iptc": deep.iptc, "notes": deep.notes}
+    common["orientation"] = turned = deep.orientation
+    return Photo(pixels=_turn(deep.pixels, turned), alpha=_turn(deep.alpha, turned), **common)
 
 
 def _read_eight(image: Image.Image, common: dict[str, Any], orientation: int) -> Photo:
@@ -199,38 +221,19 @@ def _read_eight(image: Image.Image, common: dict[str, Any], orientation: int) ->
     return Photo(pixels=_turn(pixels, orientation), alpha=_turn(alpha, orientation), notes=tuple(notes), **common)
 
 
-def _read_deep(path: Path, kind: str, image: Image.Image) -> tuple[Pixels, Pixels | None, str] | None:
-    """16-bit pixels, alpha and mode of PNG and TIFF; None where the file has 8 bits."""
-    if kind == "PNG":
-        head = path.open("rb").read(25)
-        if len(head) < 25 or head[24] != 16:
-            return None
-        raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-        if raw is None:
-            raise CorruptPhoto(path, "its 16-bit data cannot be read")
-        return _channels(raw, bgr=True)
-    if kind == "TIFF":
-        bits = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
-        if max(np.atleast_1d(bits)) <= 8:
-            return None
-        import tifffile
-
-        raw = tifffile.imread(path)
-        if raw.dtype != np.uint16:
-            raise UnsupportedPhoto(path, f"TIFF of type {raw.dtype}; save it with 8 or 16 bits a channel")
-        if raw.ndim == 3 and raw.shape[0] in (3, 4) and raw.shape[2] not in (3, 4):
-            raw = np.moveaxis(raw, 0, 2)
-        return _channels(raw, bgr=False)
-    return None
-
-
-def _channels(raw: Pixels, *, bgr: bool) -> tuple[Pixels, Pixels | None, str]:
+def _read_deep_png(path: Path) -> tuple[Pixels, Pixels | None, str] | None:
+    """16-bit pixels, alpha and mode of a PNG; None where it has 8 bits."""
+    with path.open("rb") as stream:
+        head = stream.read(26)
+    if len(head) < 26 or head[24] != 16:
+        return None
+    raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if raw is None:
+        raise CorruptPhoto(path, "its 16-bit data cannot be read")
+    mode = "I;16" if head[25] in (0, 4) else "RGB"  # PNG's colour type: 0 grey, 4 grey with alpha
     if raw.ndim == 2:
-        return np.repeat(raw[..., None], 3, 2), None, "I;16"
-    if raw.shape[2] == 2:
-        return np.repeat(raw[..., :1], 3, 2), raw[..., 1], "I;16"
-    colour = raw[..., 2::-1] if bgr else raw[..., :3]
-    return np.ascontiguousarray(colour), raw[..., 3] if raw.shape[2] == 4 else None, "RGB"
+        return np.repeat(raw[..., None], 3, 2), None, mode
+    return np.ascontiguousarray(raw[..., 2::-1]), raw[..., 3] if raw.shape[2] == 4 else None, mode
 
 
 def _turn(array: Any, orientation: int) -> Any:
@@ -270,23 +273,13 @@ def _upright_exif(exif: bytes | None) -> bytes | None:
     return bytes(data)
 
 
-DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
-"""Description, make, model, software, date, artist, copyright."""
-
-
-def _tiff_exif(image: Image.Image) -> bytes | None:
-    """A TIFF keeps EXIF among its own tags: those that describe the photo, as an EXIF block with orientation 1."""
-    read, kept = image.getexif(), Image.Exif()
-    for tag in DESCRIPTIVE_TAGS:
-        if tag in read:
-            kept[tag] = read[tag]
-    for number in (0x8769, 0x8825):
-        if entries := read.get_ifd(number):
-            kept.get_ifd(number).update(entries)
-    if not dict(kept):
-        return None
-    kept[0x0112] = 1
-    return kept.tobytes()
+def _iptc(image: Image.Image) -> bytes | None:
+    """IPTC records of a JPEG's Photoshop block, or of a TIFF's tag."""
+    blocks = image.info.get("photoshop")
+    found = blocks.get(IPTC_RESOURCE) if isinstance(blocks, dict) else None
+    if found is None and image.format == "TIFF":
+        found = image.tag_v2.get(tiff.IPTC)  # type: ignore[attr-defined]
+    return found if isinstance(found, bytes) and found else None
 
 
 def _dpi(value: Any) -> tuple[float, float] | None:
@@ -328,23 +321,11 @@ def save_photo(photo: Photo, pixels: Pixels, out: str | Path, *, overwrite: bool
         )
     kind = check_output(out, overwrite=overwrite)
     notes: list[str] = []
-    if kind == "PNG" and photo.depth == 16:
-        blob: bytes | None = _encode_deep_png(photo, pixels)
-    elif kind == "TIFF" and photo.depth == 16:
-        blob = None
-    else:
-        blob = b""
     # A link is written through, as other programs do; the part's name is short, since a long one may not fit twice.
     target = Path(os.path.realpath(out))
     partial = target.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        if blob is None:
-            _write_deep_tiff(photo, pixels, partial)
-        elif blob:
-            partial.write_bytes(blob)
-        else:
-            image, keywords = _eight(photo, pixels, kind, notes)
-            image.save(partial, format=kind, **keywords)
+        _encode(photo, pixels, kind, partial, notes)
         with partial.open("rb+") as stream:
             os.fsync(stream.fileno())
         partial.replace(target)
@@ -354,6 +335,29 @@ def save_photo(photo: Photo, pixels: Pixels, out: str | Path, *, overwrite: bool
         with suppress(OSError):
             partial.unlink(missing_ok=True)
     return Saved(out, tuple(notes))
+
+
+def _encode(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str]) -> None:
+    if photo.iptc and kind not in ("JPEG", "TIFF"):
+        notes.append(f"{kind} holds no IPTC block; it was left out")
+    if kind == "TIFF" and photo.palette is None:
+        grey = photo.grey
+        data = _grey(pixels)[..., None] if grey else pixels
+        tiff.write(
+            path, data, grey=grey, alpha=photo.alpha, icc=photo.icc, exif=photo.exif, xmp=photo.xmp, iptc=photo.iptc,
+            dpi=photo.dpi,
+        )  # fmt: skip
+    elif kind == "PNG" and photo.depth == 16:
+        path.write_bytes(_encode_deep_png(photo, pixels))
+    else:
+        image, keywords = _eight(photo, pixels, kind, notes)
+        image.save(path, format=kind, **keywords)
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    """(H, W) of RGB pixels; exact where the three are equal."""
+    total = pixels.sum(2, dtype=np.uint32)
+    return ((total + 1) // 3).astype(pixels.dtype)
 
 
 def check_output(out: str | Path, *, overwrite: bool = False) -> str:
@@ -393,11 +397,26 @@ def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[I
         keywords["dpi"] = photo.dpi
     if kind == "JPEG":
         keywords |= _jpeg_keywords(photo)
+        if photo.iptc and len(photo.iptc) <= JPEG_SEGMENT:
+            keywords["extra"] = _photoshop_segment(photo.iptc)
+    elif kind == "PNG":
+        keywords["compress_level"] = 3  # three times as fast as 6 for a few per cent of size
+        if photo.xmp:
+            keywords["pnginfo"] = PngInfo()
+            keywords["pnginfo"].add_itxt(XMP_KEYWORD, photo.xmp.decode("utf-8", "replace"))
     elif kind == "WEBP":
         keywords |= {"lossless": True, "exact": True}
     elif kind == "TIFF":
         keywords |= {"compression": "tiff_lzw"}
     return _image(photo, pixels, alpha, kind), keywords
+
+
+def _photoshop_segment(iptc: bytes) -> bytes:
+    """IPTC records as a JPEG's APP13 segment."""
+    body = (
+        b"Photoshop 3.0\0" + b"8BIM" + struct.pack(">HHI", IPTC_RESOURCE, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
+    )
+    return b"\xff\xed" + struct.pack(">H", len(body) + 2) + body
 
 
 def _jpeg_keywords(photo: Photo) -> dict[str, Any]:
@@ -417,7 +436,7 @@ def _image(photo: Photo, pixels: Pixels, alpha: Pixels | None, kind: str) -> Ima
         image.putpalette(photo.palette.tobytes(), "RGB")
         return image
     if photo.grey:
-        grey = Image.fromarray(np.rint(pixels.mean(2)).astype(np.uint8))
+        grey = Image.fromarray(_grey(pixels))
         if alpha is None:
             return grey
         return Image.merge("LA", (grey, Image.fromarray(alpha)))
@@ -444,7 +463,7 @@ def _to_palette(photo: Photo, pixels: Pixels) -> NDArray[np.uint8]:
 def _encode_deep_png(photo: Photo, pixels: Pixels) -> bytes:
     """16-bit PNG by OpenCV, with profile, EXIF and density chunks put behind its header."""
     if photo.grey:
-        planes = np.rint(pixels.mean(2)).astype(np.uint16)
+        planes = _grey(pixels)
         raw = planes if photo.alpha is None else np.dstack([planes, planes, planes, photo.alpha])
     else:
         raw = pixels[..., ::-1] if photo.alpha is None else np.dstack([pixels[..., ::-1], photo.alpha])
@@ -462,6 +481,8 @@ def _encode_deep_png(photo: Photo, pixels: Pixels) -> bytes:
         chunks += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
     if photo.exif:
         chunks += _chunk(b"eXIf", photo.exif[6:] if photo.exif[:6] == b"Exif\0\0" else photo.exif)
+    if photo.xmp:
+        chunks += _chunk(b"iTXt", XMP_KEYWORD.encode() + bytes(5) + photo.xmp)
     return data[:33] + chunks + data[33:]
 
 
@@ -469,17 +490,3 @@ def _chunk(name: bytes, body: bytes) -> bytes:
     import zlib
 
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-
-def _write_deep_tiff(photo: Photo, pixels: Pixels, path: Path) -> None:
-    import tifffile
-
-    grey = photo.grey
-    data = pixels[..., 0] if grey else pixels
-    keywords: dict[str, Any] = {"photometric": "minisblack" if grey else "rgb", "metadata": None}
-    if photo.alpha is not None:
-        data = np.dstack([data, photo.alpha])
-        keywords["extrasamples"] = ["unassalpha"]
-    if photo.dpi:
-        keywords |= {"resolution": photo.dpi, "resolutionunit": "INCH"}
-    tifffile.imwrite(path, data, iccprofile=photo.icc, compression="zlib", predictor=True, **keywords)
