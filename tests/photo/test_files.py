@@ -134,6 +134,18 @@ def test_palette_stays_a_palette(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(out).convert("RGB"))[20:], photo.pixels[20:])
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_full_palette_becomes_full_colour_and_says_so(suffix: str, tmp_path: Path) -> None:
+    path, out = tmp_path / "in.png", tmp_path / f"out{suffix}"
+    Image.fromarray(picture(3, np.uint8)).quantize(256).save(path)
+    photo = open_photo(path)
+    edited = photo.pixels.copy()
+    edited[5:25, 5:25] = picture(3, np.uint8)[5:25, 5:25]
+    saved = save_photo(photo, edited, out)
+    assert "full colour" in saved.notes[0]
+    assert np.array_equal(open_photo(out).pixels, edited)
+
+
 def test_cmyk_is_converted_and_said(tmp_path: Path) -> None:
     path = tmp_path / "in.jpg"
     Image.fromarray(picture(4, np.uint8), "CMYK").save(path)

@@ -408,7 +408,11 @@ def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[I
         keywords |= {"lossless": True, "exact": True}
     elif kind == "TIFF":
         keywords |= {"compression": "tiff_lzw"}
-    return _image(photo, pixels, alpha, kind), keywords
+    image = _to_palette(photo, pixels) if kind in ("PNG", "TIFF") else None
+    if image is None and photo.palette is not None:
+        why = "the palette has no room for the edit's colours" if kind in ("PNG", "TIFF") else f"{kind} has no palette"
+        notes.append(f"saved in full colour: {why}")
+    return image or _image(photo, pixels, alpha), keywords
 
 
 def _photoshop_segment(iptc: bytes) -> bytes:
@@ -430,11 +434,7 @@ def _jpeg_keywords(photo: Photo) -> dict[str, Any]:
     return out
 
 
-def _image(photo: Photo, pixels: Pixels, alpha: Pixels | None, kind: str) -> Image.Image:
-    if photo.palette is not None and photo.indices is not None and kind in ("PNG", "TIFF"):
-        image = Image.fromarray(_to_palette(photo, pixels), "P")
-        image.putpalette(photo.palette.tobytes(), "RGB")
-        return image
+def _image(photo: Photo, pixels: Pixels, alpha: Pixels | None) -> Image.Image:
     if photo.grey:
         grey = Image.fromarray(_grey(pixels))
         if alpha is None:
@@ -445,19 +445,26 @@ def _image(photo: Photo, pixels: Pixels, alpha: Pixels | None, kind: str) -> Ima
     return Image.fromarray(np.dstack([pixels, alpha]))
 
 
-def _to_palette(photo: Photo, pixels: Pixels) -> NDArray[np.uint8]:
-    """Palette indices: unchanged pixels keep theirs, changed ones take the nearest colour of the palette."""
-    assert photo.indices is not None
-    assert photo.palette is not None
-    indices = photo.indices.copy()
+def _to_palette(photo: Photo, pixels: Pixels) -> Image.Image | None:
+    """A palette image of exactly these pixels; None where the palette has no room for their colours.
+
+    Untouched pixels keep their index, new colours take the palette's free places.
+    """
+    if photo.palette is None or photo.indices is None:
+        return None
     changed = (pixels != photo.pixels).any(2)
-    colours = pixels[changed].astype(np.int32)
-    for start in range(0, len(colours), 65536):
-        part = colours[start : start + 65536]
-        distance = ((part[:, None] - photo.palette[None].astype(np.int32)) ** 2).sum(2)
-        colours[start : start + 65536, 0] = distance.argmin(1)
-    indices[changed] = colours[:, 0].astype(np.uint8)
-    return indices
+    known = {tuple(c): i for i, c in reversed(list(enumerate(photo.palette.tolist())))}
+    wanted, place = np.unique(pixels[changed], axis=0, return_inverse=True)
+    new = [c for c in map(tuple, wanted.tolist()) if c not in known]
+    if len(photo.palette) + len(new) > 256:
+        return None
+    known |= {c: len(photo.palette) + i for i, c in enumerate(new)}
+    indices = photo.indices.copy()
+    if len(wanted):
+        indices[changed] = np.array([known[tuple(c)] for c in wanted.tolist()], np.uint8)[place.ravel()]
+    image = Image.fromarray(indices, "P")
+    image.putpalette(photo.palette.tobytes() + bytes(v for c in new for v in c), "RGB")
+    return image
 
 
 def _encode_deep_png(photo: Photo, pixels: Pixels) -> bytes:
