@@ -272,7 +272,7 @@ def test_what_a_format_cannot_hold_is_said(photo: files.Photo, tmp_path: Path) -
     with pytest.raises(errors.OutputNotWritable, match="WebP"):
         save_photo(wide, wide.pixels, tmp_path / "wide.webp")
     told = replace(photo, exif=b"Exif\0\0" + bytes(70_000), xmp=b"x" * 70_000)
-    notes = save_photo(told, told.pixels, tmp_path / "out.jpg").notes
+    notes = [n for n in save_photo(told, told.pixels, tmp_path / "out.jpg").notes if "block above" in n]
     assert [n.split()[3] for n in notes] == ["EXIF", "XMP"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "out.jpg"]
 

@@ -1,7 +1,6 @@
 """Photos in and out: upright pixels at their own depth, with everything else that the file said.
 
-Pixels outside an edit leave as they came in every lossless format. JPEG is coded again with the original's own
-quantisation tables and subsampling, which is as close as the format allows without its coefficients.
+Pixels outside an edit leave as they came in every lossless format; `jpeg` says what holds there, and why.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from retouchgpt.core.errors import (
@@ -36,30 +35,19 @@ from retouchgpt.core.errors import (
 )
 from retouchgpt.core.geometry import Extent
 
-from . import tiff
+from . import jpeg, tiff
+from .jpeg import JpegCoding
 
 LIMIT_PIXELS = 200_000_000
 LEAST_SIDE = 32
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
-JPEG_SEGMENT = 65_500
-"""Bytes of one metadata block that a JPEG segment holds, less its name."""
 READABLE = frozenset({"JPEG", "MPO", "PNG", "TIFF", "WEBP"})
-IPTC_RESOURCE = 0x0404
 XMP_KEYWORD = "XML:com.adobe.xmp"
 _PILLOW_LIMIT = threading.Lock()
 _readers = 0
 _pillow_pixels: int | None = None
 
 Pixels = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class JpegCoding:
-    """How a JPEG was coded: quantisation tables, chroma subsampling (Pillow's number), progressive scan."""
-
-    tables: dict[int, list[int]]
-    subsampling: int
-    progressive: bool
 
 
 @dataclass(frozen=True)
@@ -169,7 +157,7 @@ def _read(path: Path, image: Image.Image) -> Photo:
         "iptc": _iptc(image),
         "dpi": _dpi(info.get("dpi")),
         "orientation": orientation,
-        "jpeg": _coding(image) if kind in ("JPEG", "MPO") else None,
+        "jpeg": jpeg.coding_of(image) if kind in ("JPEG", "MPO") else None,
     }
     if kind == "TIFF" and max(np.atleast_1d(image.tag_v2.get(258, (8,)))) > 8:  # type: ignore[attr-defined]
         return _read_tiff(path, common)
@@ -276,7 +264,7 @@ def _upright_exif(exif: bytes | None) -> bytes | None:
 def _iptc(image: Image.Image) -> bytes | None:
     """IPTC records of a JPEG's Photoshop block, or of a TIFF's tag."""
     blocks = image.info.get("photoshop")
-    found = blocks.get(IPTC_RESOURCE) if isinstance(blocks, dict) else None
+    found = blocks.get(jpeg.IPTC_RESOURCE) if isinstance(blocks, dict) else None
     if found is None and image.format == "TIFF":
         found = image.tag_v2.get(tiff.IPTC)  # type: ignore[attr-defined]
     return found if isinstance(found, bytes) and found else None
@@ -288,16 +276,6 @@ def _dpi(value: Any) -> tuple[float, float] | None:
     except (TypeError, ValueError, IndexError, ZeroDivisionError):
         return None
     return (x, y) if x > 0 and y > 0 else None
-
-
-def _coding(image: Image.Image) -> JpegCoding | None:
-    tables = getattr(image, "quantization", None)
-    if not tables:
-        return None
-    sampling = JpegImagePlugin.get_sampling(image)
-    return JpegCoding(
-        {k: list(v) for k, v in tables.items()}, sampling if sampling >= 0 else 0, bool(image.info.get("progressive"))
-    )
 
 
 @dataclass(frozen=True)
@@ -352,6 +330,9 @@ def _encode(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str
     else:
         image, keywords = _eight(photo, pixels, kind, notes)
         image.save(path, format=kind, **keywords)
+        if kind == "JPEG" and photo.depth == 8:
+            original = photo.path if photo.jpeg is not None else None
+            notes.append(jpeg.settle(path, original, photo.pixels, pixels, photo.orientation))
 
 
 def _grey(pixels: Pixels) -> Pixels:
@@ -389,16 +370,16 @@ def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[I
     if photo.icc and (photo.mode != "CMYK"):
         keywords["icc_profile"] = photo.icc
     for name, block in (("exif", photo.exif), ("xmp", photo.xmp if kind in ("JPEG", "WEBP") else None)):
-        if block and kind == "JPEG" and len(block) > JPEG_SEGMENT:
-            notes.append(f"JPEG holds no {name.upper()} block above {JPEG_SEGMENT} bytes; it was left out")
+        if block and kind == "JPEG" and len(block) > jpeg.SEGMENT:
+            notes.append(f"JPEG holds no {name.upper()} block above {jpeg.SEGMENT} bytes; it was left out")
         elif block:
             keywords[name] = block
     if photo.dpi:
         keywords["dpi"] = photo.dpi
     if kind == "JPEG":
-        keywords |= _jpeg_keywords(photo)
-        if photo.iptc and len(photo.iptc) <= JPEG_SEGMENT:
-            keywords["extra"] = _photoshop_segment(photo.iptc)
+        keywords |= jpeg.keywords(photo.jpeg, grey=photo.grey, cmyk=photo.mode == "CMYK", orientation=photo.orientation)
+        if photo.iptc and len(photo.iptc) <= jpeg.SEGMENT:
+            keywords["extra"] = jpeg.photoshop_segment(photo.iptc)
     elif kind == "PNG":
         keywords["compress_level"] = 3  # three times as fast as 6 for a few per cent of size
         if photo.xmp:
@@ -413,25 +394,6 @@ def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[I
         why = "the palette has no room for the edit's colours" if kind in ("PNG", "TIFF") else f"{kind} has no palette"
         notes.append(f"saved in full colour: {why}")
     return image or _image(photo, pixels, alpha), keywords
-
-
-def _photoshop_segment(iptc: bytes) -> bytes:
-    """IPTC records as a JPEG's APP13 segment."""
-    body = (
-        b"Photoshop 3.0\0" + b"8BIM" + struct.pack(">HHI", IPTC_RESOURCE, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
-    )
-    return b"\xff\xed" + struct.pack(">H", len(body) + 2) + body
-
-
-def _jpeg_keywords(photo: Photo) -> dict[str, Any]:
-    if photo.jpeg is None:
-        return {"quality": 96, "subsampling": 0}
-    out: dict[str, Any] = {"qtables": photo.jpeg.tables, "progressive": photo.jpeg.progressive, "optimize": True}
-    if not photo.grey:
-        out["subsampling"] = photo.jpeg.subsampling
-        if len(photo.jpeg.tables) < 2 or photo.mode == "CMYK":
-            out = {"quality": 96, "subsampling": 0}
-    return out
 
 
 def _image(photo: Photo, pixels: Pixels, alpha: Pixels | None) -> Image.Image:
