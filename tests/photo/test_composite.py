@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from retouchgpt.core.geometry import Box, Similarity, face_alignment
-from retouchgpt.photo.composite import finer_remains, paste, paste_all, to_model
+from retouchgpt.photo import composite
+from retouchgpt.photo.composite import paste, paste_all, to_model
+from retouchgpt.photo.detail import GREEN, finer_remains, surroundings
 from retouchgpt.photo.tiling import tiles
 
 
@@ -80,7 +82,9 @@ def test_fine_remains_of_a_mark_go_and_pores_stay() -> None:
     change = -cv2.resize(np.atleast_3d(seen), (400, 400), interpolation=cv2.INTER_CUBIC)[..., None] * np.ones(3)
     mask = cv2.dilate((np.abs(change).max(2) > 0.01).astype(np.float32), np.ones((5, 5)))
     plain = source + change
-    better = plain + finer_remains(source, change.astype(np.float32), mask, scale)
+    area = Box(0, 0, 400, 400)
+    around = surroundings([(area, area, source[..., GREEN], mask)], area, scale).at(area)
+    better = plain + finer_remains(source, change.astype(np.float32), mask, scale, around)
     rim = (disc(400, 200, 200, 34) > 0.5) & (disc(400, 200, 200, 26) < 0.5)
     error = [np.abs(x - skin)[rim].mean() for x in (plain, better)]
     assert error[1] < 0.75 * error[0]
@@ -91,6 +95,28 @@ def test_fine_remains_of_a_mark_go_and_pores_stay() -> None:
     middle, outside = disc(400, 200, 200, 20) > 0.5, mask == 0
     assert 0.9 < texture(better, middle) / texture(skin, outside) < 1.1
     assert np.array_equal(better[outside], plain[outside])
+
+
+def test_the_detail_pass_does_not_depend_on_where_tiles_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    side, size = 1200, 240
+    skin = 0.6 + cv2.GaussianBlur(rng.normal(0, 0.12, (side, side)).astype(np.float32), (0, 0), 1.5)
+    skin[:, :400] += rng.normal(0, 0.1, (side, 400)).astype(np.float32)  # busy as hair is
+    mark = np.zeros((side, side), np.float32)
+    for x in range(450, 1200, 90):
+        for y in range(90, 1200, 90):
+            cv2.circle(mark, (x, y), 18, 1.0, -1, cv2.LINE_AA)
+    pixels = np.rint((np.repeat(skin[..., None], 3, 2) - 0.3 * mark[..., None]).clip(0, 1) * 65535).astype(np.uint16)
+    seen = cv2.resize(mark, (size, size), interpolation=cv2.INTER_AREA)
+    mask = cv2.GaussianBlur((cv2.dilate(seen, np.ones((3, 3))) > 0.05).astype(np.float32), (0, 0), 0.8)
+    change = np.repeat((0.3 * seen * mask)[..., None], 3, 2)
+    layouts = []
+    for tile in (256, 1024, 4096):
+        monkeypatch.setattr(composite, "TILE", tile)
+        layouts.append(paste(pixels, change, mask, Similarity(size / side, 0, 0, 0)).pixels.astype(int) / 257)
+    assert np.abs(layouts[0] - layouts[2]).max() < 3, "levels of 255"
+    assert np.abs(layouts[0] - layouts[2]).mean() < 0.01
+    assert np.abs(layouts[1] - layouts[2]).max() < 3
 
 
 def test_tiles_cover_once_and_read_with_a_margin() -> None:

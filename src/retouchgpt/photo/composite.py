@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +12,16 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import Box, Extent, Similarity
 
-from .tiling import tiles
+from .detail import GREEN, Surroundings, finer_remains, margin, surroundings
+from .tiling import Tile, tiles
 
 FloatImage = NDArray[Any]
 
 TILE = 1024
 EDGE = 1.0 / 512
 """Mask weight below which a pixel is outside."""
+NEAR = 12
+"""Model px beside a mask in which skin to compare with is looked for."""
 DETAIL_BELOW = 0.7
 """Model px a photo px under which the photo has detail that the model did not see."""
 
@@ -89,24 +93,52 @@ def paste_all(
         if not mask.any():
             continue
         box = _mask_box(mask, alignment, extent)
-        for tile in tiles(box, TILE, 16):
-            _paste_tile(pixels, out, weight, tile.core, tile.padded, (correction, mask, alignment), detail)
+        around: Surroundings | None = None
+        if detail and alignment.scale < DETAIL_BELOW:
+            box = box.grown(round(NEAR / alignment.scale)).clipped(extent)  # skin beside the mask, to compare with
+            around = _around(pixels, box, mask, alignment)
+        for tile in _tiles(box, alignment.scale):
+            _paste_tile(pixels, out, weight, tile, (correction, mask, alignment), around)
     return Pasted(out, weight)
 
 
+def _tiles(box: Box, scale: float) -> Iterator[Tile]:
+    """Tiles whose cores begin on the detail pass's grid, with the margin that it reads."""
+    step = max(1, round(1 / scale))
+    return tiles(box, max(TILE // step, 1) * step, margin(min(scale, 1.0)))
+
+
+def _around(pixels: NDArray[Any], box: Box, mask: FloatImage, alignment: Similarity) -> Surroundings:
+    top = np.float32(np.iinfo(pixels.dtype).max)
+    return surroundings(
+        (
+            (t.core, t.padded, pixels[t.padded.slices][..., GREEN] / top, _own_mask(mask, alignment, t.padded))
+            for t in _tiles(box, alignment.scale)
+        ),
+        box,
+        alignment.scale,
+    )
+
+
+def _own_mask(mask: FloatImage, alignment: Similarity, box: Box) -> NDArray[np.float32]:
+    own = _to_photo(mask, alignment, box, cv2.INTER_LINEAR)
+    own[own < EDGE] = 0
+    return own
+
+
 def _paste_tile(
-    pixels: NDArray[Any], out: NDArray[Any], weight: NDArray[np.float32], core: Box, padded: Box,
-    repair: tuple[FloatImage, FloatImage, Similarity], detail: bool,
+    pixels: NDArray[Any], out: NDArray[Any], weight: NDArray[np.float32], tile: Tile,
+    repair: tuple[FloatImage, FloatImage, Similarity], around: Surroundings | None,
 ) -> None:  # fmt: skip
     correction, mask, alignment = repair
-    own = _to_photo(mask, alignment, padded, cv2.INTER_LINEAR)
-    own[own < EDGE] = 0
+    core, padded = tile
+    own = _own_mask(mask, alignment, padded)
     if not own.any():
         return
     change = _to_photo(correction, alignment, padded, cv2.INTER_CUBIC)
     source = pixels[padded.slices].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    if detail and alignment.scale < DETAIL_BELOW:
-        change = change + finer_remains(source, change, own, alignment.scale)
+    if around is not None:
+        change = change + finer_remains(source, change, own, alignment.scale, around.at(padded))
     inner = (
         slice(core.y0 - padded.y0, core.y1 - padded.y0),
         slice(core.x0 - padded.x0, core.x1 - padded.x0),
@@ -137,22 +169,3 @@ def _mask_box(mask: FloatImage, alignment: Similarity, extent: Extent) -> Box:
     around = alignment.inverse().apply(np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float64))
     low, high = np.floor(around.min(0)).astype(int), np.ceil(around.max(0)).astype(int)
     return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1])).grown(2).clipped(extent)
-
-
-def finer_remains(source: FloatImage, change: FloatImage, mask: FloatImage, scale: float) -> NDArray[np.float32]:
-    """What to add so that a repaired place has no more fine detail than the skin around it (ours).
-
-    source, change: (h, w, 3) photo and correction, in [0, 1] units; mask: (h, w). The photo is split into what the
-    model saw and what is finer; inside the mask, and only where the correction is strong, the finer band is scaled
-    down to the amplitude that it has outside. Pores have that amplitude and stay; the sharp rim of a mole or a hair
-    has not. Exactly 0 where the correction is 0.
-    """
-    sigma = 0.6 / scale
-    fine = source - cv2.GaussianBlur(source, (0, 0), sigma)
-    energy = cv2.GaussianBlur((fine * fine).sum(2), (0, 0), sigma)
-    outside = mask == 0
-    around = np.median(energy[outside]) if outside.sum() > 500 else np.percentile(energy, 20)
-    gain = np.minimum(1.0, np.sqrt(1.5 * around / (energy + 1e-9)))
-    strong = np.abs(cv2.GaussianBlur(change, (0, 0), sigma)).max(2)
-    strong = ((strong - 0.02) / 0.06).clip(0, 1) * (mask > 0)
-    return (fine * ((gain - 1) * strong)[..., None]).astype(np.float32)
