@@ -106,6 +106,7 @@ def test_the_detail_pass_does_not_depend_on_where_tiles_meet(monkeypatch: pytest
     for x in range(450, 1200, 90):
         for y in range(90, 1200, 90):
             cv2.circle(mark, (x, y), 18, 1.0, -1, cv2.LINE_AA)
+    cv2.circle(mark, (60, 60), 18, 1.0, -1, cv2.LINE_AA)  # so that the busy part belongs to the edit's box
     pixels = np.rint((np.repeat(skin[..., None], 3, 2) - 0.3 * mark[..., None]).clip(0, 1) * 65535).astype(np.uint16)
     seen = cv2.resize(mark, (size, size), interpolation=cv2.INTER_AREA)
     mask = cv2.GaussianBlur((cv2.dilate(seen, np.ones((3, 3))) > 0.05).astype(np.float32), (0, 0), 0.8)

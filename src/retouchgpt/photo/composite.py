@@ -135,7 +135,7 @@ def _paste_tile(
     own = _own_mask(mask, alignment, padded)
     if not own.any():
         return
-    change = _to_photo(correction, alignment, padded, cv2.INTER_CUBIC)
+    change = _smooth_to_photo(correction, alignment, padded)
     source = pixels[padded.slices].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     if around is not None:
         change = change + finer_remains(source, change, own, alignment.scale, around.at(padded))
@@ -160,6 +160,15 @@ def _to_photo(values: FloatImage, alignment: Similarity, box: Box, way: int) -> 
         np.asarray(values, np.float32), matrix, tuple(box.extent), flags=way | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
     )  # fmt: skip
+
+
+def _smooth_to_photo(values: FloatImage, alignment: Similarity, box: Box) -> NDArray[np.float32]:
+    """As `_to_photo`, by cubic interpolation kept between the values around: no ringing beside a sharp edge."""
+    values = np.asarray(values, np.float32)
+    near = np.ones((3, 3), np.uint8)
+    smooth = _to_photo(values, alignment, box, cv2.INTER_CUBIC)
+    np.maximum(smooth, _to_photo(cv2.erode(values, near), alignment, box, cv2.INTER_LINEAR), out=smooth)
+    return np.minimum(smooth, _to_photo(cv2.dilate(values, near), alignment, box, cv2.INTER_LINEAR), out=smooth)
 
 
 def _mask_box(mask: FloatImage, alignment: Similarity, extent: Extent) -> Box:
