@@ -134,16 +134,19 @@ def test_palette_stays_a_palette(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(out).convert("RGB"))[20:], photo.pixels[20:])
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_a_full_palette_becomes_full_colour_and_says_so(suffix: str, tmp_path: Path) -> None:
-    path, out = tmp_path / "in.png", tmp_path / f"out{suffix}"
-    Image.fromarray(picture(3, np.uint8)).quantize(256).save(path)
+@pytest.mark.parametrize("colours", [64, 256])
+def test_a_palette_takes_new_colours_while_it_has_room(colours: int, tmp_path: Path) -> None:
+    path, out = tmp_path / "in.png", tmp_path / "out.png"
+    Image.fromarray(picture(3, np.uint8)).quantize(colours).save(path)
     photo = open_photo(path)
     edited = photo.pixels.copy()
-    edited[5:25, 5:25] = picture(3, np.uint8)[5:25, 5:25]
+    edited[5:15, 5:15] = picture(3, np.uint8)[5:15, 5:15]
     saved = save_photo(photo, edited, out)
-    assert "full colour" in saved.notes[0]
-    assert np.array_equal(open_photo(out).pixels, edited)
+    again = open_photo(out)
+    assert again.mode == "P"
+    assert np.array_equal(again.pixels[20:], photo.pixels[20:])
+    assert np.array_equal(again.pixels, edited) == (colours == 64)
+    assert any("nearest" in n for n in saved.notes) == (colours == 256)
 
 
 def test_cmyk_is_converted_and_said(tmp_path: Path) -> None:

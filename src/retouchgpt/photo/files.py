@@ -389,10 +389,7 @@ def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[I
         keywords |= {"lossless": True, "exact": True}
     elif kind == "TIFF":
         keywords |= {"compression": "tiff_lzw"}
-    image = _to_palette(photo, pixels) if kind in ("PNG", "TIFF") else None
-    if image is None and photo.palette is not None:
-        why = "the palette has no room for the edit's colours" if kind in ("PNG", "TIFF") else f"{kind} has no palette"
-        notes.append(f"saved in full colour: {why}")
+    image = _to_palette(photo, pixels, notes) if kind in ("PNG", "TIFF") else None
     return image or _image(photo, pixels, alpha), keywords
 
 
@@ -407,10 +404,11 @@ def _image(photo: Photo, pixels: Pixels, alpha: Pixels | None) -> Image.Image:
     return Image.fromarray(np.dstack([pixels, alpha]))
 
 
-def _to_palette(photo: Photo, pixels: Pixels) -> Image.Image | None:
-    """A palette image of exactly these pixels; None where the palette has no room for their colours.
+def _to_palette(photo: Photo, pixels: Pixels, notes: list[str]) -> Image.Image | None:
+    """A palette image of these pixels; None for a photo without palette.
 
-    Untouched pixels keep their index, new colours take the palette's free places.
+    Untouched pixels keep their index and new colours take the palette's free places. Where those do not suffice,
+    changed pixels take the nearest colour, and a note says so.
     """
     if photo.palette is None or photo.indices is None:
         return None
@@ -418,14 +416,17 @@ def _to_palette(photo: Photo, pixels: Pixels) -> Image.Image | None:
     known = {tuple(c): i for i, c in reversed(list(enumerate(photo.palette.tolist())))}
     wanted, place = np.unique(pixels[changed], axis=0, return_inverse=True)
     new = [c for c in map(tuple, wanted.tolist()) if c not in known]
+    indices, colours = photo.indices.copy(), photo.palette.tobytes()
     if len(photo.palette) + len(new) > 256:
-        return None
-    known |= {c: len(photo.palette) + i for i, c in enumerate(new)}
-    indices = photo.indices.copy()
-    if len(wanted):
+        notes.append("the palette has no room for the edit's colours; changed pixels took its nearest ones")
+        nearest = [((photo.palette.astype(np.int32) - c) ** 2).sum(1).argmin() for c in wanted.astype(np.int32)]
+        indices[changed] = np.array(nearest, np.uint8)[place.ravel()]
+    elif len(wanted):
+        known |= {c: len(photo.palette) + i for i, c in enumerate(new)}
+        colours += bytes(v for c in new for v in c)
         indices[changed] = np.array([known[tuple(c)] for c in wanted.tolist()], np.uint8)[place.ravel()]
     image = Image.fromarray(indices, "P")
-    image.putpalette(photo.palette.tobytes() + bytes(v for c in new for v in c), "RGB")
+    image.putpalette(colours, "RGB")
     return image
 
 

@@ -42,7 +42,7 @@ def size_of(path: Path) -> tuple[int, int, int]:
     try:
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages.first
-            return page.imagewidth, page.imagelength, len(tiff.pages)
+            return int(page.imagewidth), int(page.imagelength), len(tiff.pages)
     except Exception as error:  # tifffile raises whatever a broken tag leads it to
         raise CorruptPhoto(path, str(error).split("\n")[0] or type(error).__name__) from error
 
