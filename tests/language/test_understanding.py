@@ -33,9 +33,26 @@ def test_hand_written_instructions_are_understood(verdicts: list[Verdict]) -> No
 
 
 def test_fresh_instructions_hold_what_was_reached(understanding: Understanding) -> None:
-    fresh = judge(read_cases(HERE / "instructions_fresh.jsonl"), understanding.plan)
+    files = ("instructions_fresh.jsonl", "instructions_third.jsonl")
+    fresh = judge([c for name in files for c in read_cases(HERE / name)], understanding.plan)
     assert not wrongly_edited(fresh)
     assert sum(v.exact for v in fresh) >= 0.95 * len(fresh), report(fresh)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't want my freckles removed",
+        "never remove freckles",
+        "do not under any circumstances remove the freckles",
+        "the freckles must not be touched",
+        "you shouldn't touch her freckles",
+    ],
+)
+def test_what_must_stay_is_never_edited(understanding: Understanding, text: str) -> None:
+    assert understanding.plan(text).edits == ()
+    plan = understanding.plan(f"Remove the acne. {text[0].upper()}{text[1:]}.")
+    assert not [e for e in plan.edits if e.imperfection in ("freckles", "all")]
 
 
 def test_left_over_is_no_side(understanding: Understanding) -> None:

@@ -143,7 +143,8 @@ VERTICAL: dict[str, str] = {"top": "top", "upper": "top", "bottom": "bottom", "l
 WHOLES: frozenset[str] = frozenset({"face", "image", "photo", "picture", "frame", "portrait", "shot", "pic"})
 
 REMOVE: str = (
-    "remove|removed|removing|removal|delete|deleted|erase|erased|get rid of|getting rid of|got rid of|rid of|"
+    "dont want to see|do not want to see|not want to see|cannot stand|cant stand|remove|removed|removing|"
+    "removal|delete|deleted|erase|erased|get rid of|getting rid of|got rid of|rid of|"
     "rid|clear|cleared|clear up|"
     "clear away|take out|taken out|taking out|take away|taken away|take off|taken off|take|taken|zap|nuke|heal|"
     "healed|spot heal|eliminate|eliminated|drop|lose|kill|"
@@ -160,7 +161,8 @@ REMOVE: str = (
     "smooth away|iron out|tidy away|tidy up|tidy|magic away|make disappear|yeet|poof|away"
 )
 SOFTEN: str = (
-    "soften|softened|softening|reduce|reduced|reducing|fade|faded|lighten|lightened|tone down|toned down|tone|"
+    "dial down|dialed down|scale down|scale back|bring it down|soften|softened|softening|reduce|reduced|"
+    "reducing|fade|faded|lighten|lightened|tone down|toned down|tone|"
     "take down|taken down|mute|muted|diminish|diminished|"
     "minimize|minimise|smooth|smoothed|calm|calm down|decrease|lessen|lower|ease|weaken|subdue|even out|"
     "evened out|knock back|"
@@ -182,7 +184,8 @@ CLEAN: str = (
     "nicer|prettier|spotless|pristine"
 )
 KEEP: str = (
-    "keep|never mind|nevermind|forget about|keeping|kept|leave|leaving|left alone|preserve|preserving|retain|"
+    "shouldnt touch|mustnt touch|cannot touch|cant touch|should not touch|must not touch|keep|never mind|"
+    "nevermind|forget about|keeping|kept|leave|leaving|left alone|preserve|preserving|retain|"
     "retaining|dont touch|do not touch|"
     "not touch|not touching|dont remove|"
     "do not remove|not remove|not removing|dont change|do not change|never touch|never remove|dont delete|"
@@ -193,7 +196,7 @@ KEEP: str = (
     "sparing|skip|skipping|dont mess with|do not mess with|protect|protecting|"
     "dont get rid of|do not get rid of|never get rid of|stay away from|steer clear of|respect|maintain|"
     "maintaining|dont soften|do not soften|dont reduce|"
-    "must not touch|must not be touched|should not be touched|shouldnt be touched|not be touched|not be removed|"
+    ""
     "dont clean|dont fix|please no touching|"
     "dont smooth|do not smooth|conserve|hang on to|hold on to|ignore|ignoring|dont you dare touch|"
     "dont you dare remove|nothing should change|nothing changes|"
@@ -207,6 +210,10 @@ EXCEPT: str = (
 )
 """Words after which an exception to the edit follows."""
 KEPT: str = (
+    "must not be touched|should not be touched|shouldnt be touched|not be touched|not be removed|must not be removed|"
+    "should not be removed|shouldnt be removed|mustnt be touched|mustnt be removed|not to be touched|"
+    "not to be removed|"
+    "should not go|must not go|cannot go|should not be changed|must not be changed|not be changed|not be edited|"
     "stay|stays|must stay|should stay|has to stay|have to stay|needs to stay|need to stay|can stay|remain|"
     "remains|untouched|"
     "intact|off limits|stay put|unchanged|stays put|are fine|is fine|are ok|is ok|are okay|is okay|unedited|"

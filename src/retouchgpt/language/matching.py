@@ -18,6 +18,31 @@ LOCATED = frozenset({"background", "clothes", "body", "accessories", "features",
 """Reasons whose words are places or things; an imperfection there is not ours."""
 BOTH = "both"
 """Stands before a pair's name when no side is given: `both cheek`."""
+NEGATIONS = frozenset(["not", "dont", "never", "doesnt", "wont", "shouldnt", "mustnt", "cannot", "cant", "wouldnt"])
+AFTER_NOT = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "her",
+        "his",
+        "my",
+        "their",
+        "your",
+        "this",
+        "that",
+        "these",
+        "those",
+        "on",
+        "in",
+        "around",
+        "at",
+        "any",
+        "near",
+        "under",
+    ]
+)
+CLAUSE_MARKS = frozenset({",", ".", ";", "!", "?", ":", "and", "but", "so", "then", "because", "just", "only"})
 BARE = ("left", "right")
 
 KIND, PLACE, SIDE, OUT, STRENGTH, THESE, FRAME = "kind", "place", "side", "out", "strength", "these", "frame"
@@ -36,7 +61,8 @@ OWNERS = ("the", "her", "his", "my", "their", "your")
 VERBS = frozenset({REMOVE, SOFTEN, CLEAN, KEEP, EXCEPT, KEPT, FOND, ADD})
 NEUTRAL = "neutral"
 NEUTRAL_PHRASES = (
-    "why not|right next to|from scratch|right below|right above|right under|right beside|right between|"
+    "why not|why dont you|why dont we|why do not you|right next to|from scratch|right below|right above|"
+    "right under|right beside|right between|"
     "right now|right away|all right|right here|alright|on the other hand|no problem|no rush|no worries|"
     "do not worry|dont worry|if you dont mind|"
     "by the way|no idea|i do|do you|do not|would do|will do|go ahead|lets go|here we go|take a look|"
@@ -197,7 +223,29 @@ def match(tokens: list[Token]) -> list[Item]:
             i += size
         else:
             i += 1
-    return _sided([_placed(item) for item in items if item.type != NEUTRAL], words)
+    kept = _negated([_placed(item) for item in items], words)
+    return _sided([item for item in kept if item.type != NEUTRAL], words)
+
+
+def _negated(items: list[Item], words: list[str]) -> list[Item]:
+    """A verb of removing under a negation keeps: "do not ever remove", "I don't want my freckles removed"."""
+    harmless = [i for i in items if i.type in (KEEP, KEPT, EXCEPT) or (i.type == NEUTRAL and i.value != "do not")]
+    covered = {i for item in harmless for i in range(item.first, item.last + 1)}
+    out = []
+    for item in items:
+        if item.type in (REMOVE, SOFTEN, CLEAN):
+            start = item.first
+            while start > 0 and words[start - 1] not in CLAUSE_MARKS:
+                start -= 1
+            said = [i for i in range(start, item.first) if words[i] in NEGATIONS and i not in covered]
+            between = [k for k in items if k.type == KIND and said and said[-1] < k.first < item.first]
+            wanted = bool(said) and "want" in words[said[-1] : item.first]
+            if said and not between:
+                item = item._replace(type=KEEP)
+            elif said and wanted:
+                item = item._replace(type=KEPT)
+        out.append(item)
+    return out
 
 
 def _placed(item: Item) -> Item:
@@ -218,7 +266,18 @@ def _in_context(kind: str, value: Any, words: list[str], i: int) -> tuple[str, A
         and followed
     ):
         return (SOFTEN if words[i] == "cut" else NEUTRAL), words[i]
+    if kind == EXCEPT and value == "not" and not _excepts(words[i + 1 : i + 3]):
+        return NEUTRAL, value
     return kind, value
+
+
+def _excepts(following: list[str]) -> bool:
+    """Whether what follows a "not" can be kept: "not the moles", "not on the nose", "not freckles"."""
+    table = phrase_table()
+    if not following:
+        return False
+    named = any(table.get(tuple(following[:n]), ("",))[0] in (KIND, PLACE) for n in (1, 2))
+    return named or following[0] in AFTER_NOT
 
 
 def _grid(words: list[str], i: int) -> Item | None:

@@ -62,7 +62,7 @@ BACK = re.compile(
 )
 SEEN = re.compile(
     r"\b(see|notice|find|detect|list|count|describe|imperfections?|flaws?|marks?|retouched|improved|fixed|skin|"
-    r"look|anything|inspect|check|analy[sz]e|spot|found|blemish)\b"
+    r"look|anything|inspect|check|analy[sz]e|spot|found|blemish|need|needs)\b"
 )
 
 
@@ -166,14 +166,14 @@ def _move(said: str, items: Sequence[Item]) -> EditPlan | None:
         return EditPlan("reset")
     if REDO.search(said):
         return EditPlan("redo")
-    return EditPlan("undo") if UNDO.search(said) else None
+    return EditPlan("undo") if UNDO.search(said) or re.search(r"\b(go|step) back\W*$", said) else None
 
 
 def _adjust(said: str, items: Sequence[Item], verbs: set[str]) -> EditPlan | None:
     """A change of earlier strengths: "a bit less", "put the mole back", "stronger on the nose"."""
     named = _named(items)
     back = BACK.search(said)
-    down = re.search(r"\b(dial|scale|pull|roll|turn|tone|ease|go|hold)\b.*\bback\b", said)
+    down = re.search(r"\b(dial|scale|pull|roll|turn|tone|ease|hold)\b.*\bback\b", said)
     if down and not back:
         gentle = re.search(r"\b(a (bit|little|touch|tad|notch)|slightly)\b", said)
         return EditPlan("adjust", named, factor=0.75 if gentle else 0.5)
@@ -410,6 +410,8 @@ def specific(kind: str, region: str) -> list[tuple[str, str]]:
     """A kind of the lexicon in a region -> kinds of the vocabulary: the place says which lines are meant."""
     if kind in (EVERYTHING, GENERIC):
         return [(ALL, region)]
+    if kind in ("dark_circles", "crows_feet") and region in ("left", "right"):
+        return [(kind, f"{region}_eye")]
     if kind not in (WRINKLES, CREASES):
         return [(kind, region)]
     if region in ("forehead", "top"):
