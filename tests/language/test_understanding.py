@@ -33,7 +33,7 @@ def test_hand_written_instructions_are_understood(verdicts: list[Verdict]) -> No
 
 
 def test_fresh_instructions_hold_what_was_reached(understanding: Understanding) -> None:
-    files = ("instructions_fresh.jsonl", "instructions_third.jsonl")
+    files = [f"instructions_{name}.jsonl" for name in ("fresh", "third", "fourth", "fifth", "sixth")]
     fresh = judge([c for name in files for c in read_cases(HERE / name)], understanding.plan)
     assert not wrongly_edited(fresh)
     assert sum(v.exact for v in fresh) >= 0.95 * len(fresh), report(fresh)

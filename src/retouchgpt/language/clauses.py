@@ -187,6 +187,8 @@ class Grouper:
         opened, self.near = False, []
         mine: set[int] = set()
         for n, item in enumerate(clause.items):
+            if item.type == m.KEEP and self._closes(clause, n, free):
+                item = item._replace(type=m.KEPT)
             if item.type in m.VERBS:
                 ahead = _follow(clause.items[n + 1 :])
                 free = [g for g in free if g.scope not in mine or g.mode not in (m.KEEP, m.EXCEPT)]
@@ -196,6 +198,8 @@ class Grouper:
                     and self.mode in GOVERNING
                     and (item.type == m.CLEAN or (item.type == m.REMOVE and item.value in PARTICLES))
                 ):
+                    if item.type == m.CLEAN and item.value not in WEAK_CLEAN and self.bare:
+                        self.bare[-1].kinds = ["clean"]  # "do a retouch"
                     continue
                 self._open(item, [] if ahead and item.type != m.KEPT else free, clause)
                 if not ahead and not (free and item.type in (m.KEPT, *GOVERNING)):
@@ -216,6 +220,12 @@ class Grouper:
         strength = next((self.strengths[i.first] for i in clause.items if i.first in self.strengths), None)
         if strength is not None:
             self._strengthen(clause, strength, made, kinds)
+
+    def _closes(self, clause: Clause, n: int, free: list[Group]) -> bool:
+        """Whether a verb of keeping ends its clause after kinds that no verb governs: "moles and freckles: keep"."""
+        ends = n == len(clause.items) - 1 and clause.words[-1] in str(clause.items[n].value).split()
+        waiting = [g for g in self.groups if g.kinds and not g.mode and g.sentence == clause.sentence]
+        return ends and bool(free or waiting)
 
     def _mark_outside(
         self, clause: Clause, verbs: list[Item], kinds: list[Item], reasons: list[str], made: list[Group]
@@ -295,6 +305,8 @@ class Grouper:
                 group.mode, group.scope = m.KEEP, self.scope
 
     def _place(self, item: Item, clause: Clause, current: Group | None, kinds: list[Item], opened: bool) -> None:
+        if not kinds and any(i.type == m.KEPT and i.first > item.last for i in clause.items):
+            return  # "the chin stays as it is"
         value = _place_name(item)
         preposition = self.tokens[item.first - 1].text if item.first else ""
         if item.first > 1 and preposition in DETERMINERS:
@@ -316,6 +328,8 @@ class Grouper:
         strange = value.startswith(m.OUTSIDE_PREFIX)
         if strange and not (previous and any(p.startswith(m.OUTSIDE_PREFIX) for p in previous[-1].places)):
             self.outside.append(value.removeprefix(m.OUTSIDE_PREFIX))
+        elif not previous and self.bare and clause.opener in ("only", "just") and not self.bare[-1].places:
+            self.bare[-1].places = [value]
         elif previous and clause.opener not in (".", ";") and not strange:
             if not previous[-1].places:
                 previous[-1].places = list(previous[-1].lead) if clause.opener in ("and", ",", "or", "/") else []

@@ -30,7 +30,8 @@ MORE_KINDS: dict[str, str] = {
     "scars": "scarring|scarred|scar tissue|scar line|pockmark|pock mark|pitted skin|acne scar|acne scarring|"
     "chicken pox mark|"
     "chickenpox scar|cut|scratch|pitting|pit",
-    "redness": "really red|look red|looks red|too red|so red|very red|a bit red|red patch|red area|red blotch|"
+    "redness": "acne redness|redness from acne|how red|all red|is red|are red|"
+    "really red|look red|looks red|too red|so red|very red|a bit red|red patch|red area|red blotch|"
     "red skin|reddish patch|reddishness|reddish skin|blotchy|"
     "blotchiness|blotchy skin|blotch|flushed|"
     "flushing|flushed look|flush|ruddy|ruddiness|rosy patch|rosacea|irritation|irritated skin|inflammation|"
@@ -78,7 +79,8 @@ LOOSE_KINDS: dict[str, str] = {
     "distraction|"
     "distracting|unevenness|facial imperfection|skin defect|issue|little thing|small thing|"
     "anything distracting|anything that distracts|whatever you find|whatever you see|what you find|anything unwanted",
-    EVERYTHING: "everything|all of it|the lot|all imperfection|every imperfection|any imperfection|"
+    EVERYTHING: "whatever is|whatever there is|everything|all of it|the lot|"
+    "all imperfection|every imperfection|any imperfection|"
     "all the imperfection|"
     "all flaw|every flaw|all the flaw|any flaw|all defect|every defect|every mark|every single mark|all mark|"
     "all the mark|"
@@ -158,7 +160,7 @@ REMOVE: str = (
     "wash away|paint out|patch|"
     "make go away|go bye bye|done away with|do away with|ditch|toss|cut out|rub out|polish away|polish out|"
     "retouch away|retouch out|sweep away|smooth out|"
-    "smooth away|iron out|tidy away|tidy up|tidy|magic away|make disappear|yeet|poof|away"
+    "smooth away|iron out|tidy away|magic away|make disappear|yeet|poof|away"
 )
 SOFTEN: str = (
     "dial down|dialed down|scale down|scale back|bring it down|soften|softened|softening|reduce|reduced|"
@@ -176,7 +178,8 @@ CLEAN: str = (
     "cleaning up|clean|cleaned|fix|fixed|fix up|"
     "improve|improved|enhance|perfect|polish|beautify|beautified|refine|take care of|taken care of|deal with|"
     "handle|edit|work on|sort out|treat|correct|"
-    "do your magic|work your magic|do your thing|freshen up|make look good|make look better|make look great|"
+    "tidy up|tidy|tidied up|do your magic|work your magic|do your thing|freshen up|"
+    "make look good|make look better|make look great|"
     "make look nice|look good|look better|look great|"
     "look nice|look flawless|look clean|look fresh|look clear|flawless|spruce up|do a touch up|pretty up|"
     "glow up|tidy up the skin|do|address|attend to|magic|"
@@ -200,12 +203,15 @@ KEEP: str = (
     "dont clean|dont fix|please no touching|"
     "dont smooth|do not smooth|conserve|hang on to|hold on to|ignore|ignoring|dont you dare touch|"
     "dont you dare remove|nothing should change|nothing changes|"
+    "not to touch|not to remove|not to edit|not to change|not to alter|not to delete|"
+    "fine with|okay with|ok with|at peace with|doesnt mind|does not mind|dont mind|do not mind|"
     "change nothing|touch nothing|no changes|no change|excluding|exclude|leave out"
 )
 """Verbs of keeping, which stand before what is kept."""
 EXCEPT: str = (
     "except|except for|except from|apart from|other than|save for|minus|besides|but not|not|"
     "with the exception of|everything but|all but|"
+    "everywhere but|anywhere but|everywhere except|all over but|"
     "aside from|rather than|instead of|barring|bar|just not|only not|excepting|anything but|nothing but the"
 )
 """Words after which an exception to the edit follows."""
@@ -218,7 +224,8 @@ KEPT: str = (
     "remains|untouched|"
     "intact|off limits|stay put|unchanged|stays put|are fine|is fine|are ok|is ok|are okay|is okay|unedited|"
     "unretouched|be kept|be preserved|be left|"
-    "be left alone|as is|are cute|is cute|are lovely|to stay|is staying|are staying"
+    "be left alone|as is|stays as it is|stay as it is|stay as they are|stays the way it is|stay the way they are|"
+    "are cute|is cute|are lovely|to stay|is staying|are staying"
 )
 """Words that keep what stands before them."""
 FOND: str = "love|loves|like|likes|proud of|adore|adores|attached to|fond of"
@@ -231,7 +238,10 @@ SEE: str = (
     "any sign of|signs of|how is|hows|whats|have you found|did you find|do i have|have i|got any|how noticeable|"
     "how strong|show me where|locate"
 )
-ADD: str = "add|adding|put on|put some|give|draw|paint|apply|insert|place|create|generate|with more|put a|put"
+ADD: str = (
+    "fake|faking|simulate|draw in|paint in|add|adding|put on|put some|give|draw|paint|"
+    "apply|insert|place|create|generate|with more|put a|put"
+)
 ASKING: frozenset[str] = frozenset(
     [
         "is",
@@ -264,7 +274,7 @@ OWN: str = (
     "anatomical|anatomically|"
     "from her perspective|from his perspective|from their perspective|from her point of view|from his point of view|"
     "from their point of view|from her side|from his side|his perspective|her perspective|their perspective|"
-    "not mine|not the viewers|the sitters|sitters|stage|"
+    "not mine|not yours|not your|not the viewers|the sitters|sitters|stage|"
     "the clients|the ladys|the mans|the womans|the girls|the boys|the brides own|the grooms own|"
     "from the subjects|subject"
 )

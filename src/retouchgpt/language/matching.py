@@ -74,7 +74,8 @@ NEUTRAL_PHRASES = (
     "off the record|under the sun|good light|as good as|in the wind|this weekend|so long|nothing else|"
     "less is more|a lot of people|right before|i go|"
     "we go|go to|going out|look out|came out|come out|comes out|find out|turned out|shot this|how do|"
-    "kind regards|best regards|not for|in the back of|no one|cut hair|right one|left one"
+    "keep it natural|keep things natural|keep it real|keep it subtle|keep it simple|keep it short|keep in mind|"
+    "kind regards|best regards|not for|in the back of|no one|cut hair"
 )
 WITHOUT = "without"
 
@@ -266,6 +267,17 @@ def _in_context(kind: str, value: Any, words: list[str], i: int) -> tuple[str, A
         and followed
     ):
         return (SOFTEN if words[i] == "cut" else NEUTRAL), words[i]
+    if (
+        kind == KIND
+        and value == lexicon.GENERIC
+        and i
+        and words[i - 1] in {"is", "are", "look", "looks", "seem", "seems"}
+    ):
+        return NEUTRAL, value  # "those hairs are distracting"
+    if kind == KEEP and str(value).endswith(" with") and i and words[i - 1] in NEGATIONS:
+        return NEUTRAL, value
+    if words[i] == "kept" and kind == KEEP and (i + 1 == len(words) or words[i + 1] in CLAUSE_MARKS):
+        return KEPT, value
     if kind == EXCEPT and value == "not" and not _excepts(words[i + 1 : i + 3]):
         return NEUTRAL, value
     return kind, value

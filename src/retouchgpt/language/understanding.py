@@ -66,6 +66,15 @@ SEEN = re.compile(
 )
 
 
+ADVICE = re.compile(
+    r"\b(would|should|could|can) (you|i|we) (retouch|remove|fix|improve|change|edit|correct|touch up|clean up)\b"
+)
+MADE_SOFTER = re.compile(
+    r"\bmake (the|her|his|my|their|those|these|that) .*\bweaker\b|\b(softer|lighter|fainter|milder|subtler)\b|"
+    r"\btone (it|them|that|this) down\b"
+)
+
+
 class Understanding:
     """Reads instructions. `judge` gives, for a text, a label (an intent or a key of reasons.DECLINE) and its
     probability; without one, texts that the grammar cannot read are declined."""
@@ -180,6 +189,8 @@ def _adjust(said: str, items: Sequence[Item], verbs: set[str]) -> EditPlan | Non
     if back and (named or m.THESE in {i.type for i in items}):
         return EditPlan("adjust", named, factor=0.0)
     value = factor(said)
+    if MADE_SOFTER.search(said) and any(i.type == m.KIND for i in items):
+        return None  # "make the smile lines a touch softer" asks for a first edit as well as for a change of one
     strong_verbs = verbs & {m.REMOVE, m.KEEP, m.EXCEPT, m.KEPT, m.ADD}
     if (
         value is None
@@ -235,7 +246,7 @@ def _clause_item(items: Sequence[Item], token: int) -> int:
 
 
 def _stands_alone(tokens: Sequence[Token], n: int) -> bool:
-    return n + 1 == len(tokens) or not tokens[n + 1].text.isalpha()
+    return n + 1 == len(tokens) or not (tokens[n + 1].text.isalpha() or tokens[n + 1].text in (")", "."))
 
 
 def _settle_sides(groups: Sequence[Group], subject: bool) -> None:
@@ -256,7 +267,9 @@ def _settle_sides(groups: Sequence[Group], subject: bool) -> None:
             for g in near:
                 g.places = [f"{sides[0]}_{pair}" if p == pairs[0] else p for p in g.where]
             rest = [f"{sides[0]}_{pair}" if p == pairs[0] else p for p in rest] or [f"{sides[0]}_{pair}"]
-        elif not sided or (group.kinds and not rest and not subject):
+        elif sided and group.kinds and not rest:
+            rest = [f"{sides[0]}_{sided[0].split('_', 1)[1]}"]
+        elif not sided:
             rest += sides
         group.places = rest
 
@@ -270,7 +283,9 @@ def _asked(said: str, text: str, items: Sequence[Item], grouped: Grouper) -> boo
         re.match(r"^\W*(what|which|where|how many|how much|how bad|how|who|why is|why are|whats|hows)\b", said)
     ) and not re.match(r"^\W*(what about|how about|what if|why not)\b", said)
     if wh and not any(g.kinds and g.mode in GOVERNING for g in grouped.groups):
-        return bool(SEEN.search(said)) or named
+        return bool(SEEN.search(said) or ADVICE.search(said)) or named
+    if "?" in text and re.match(r"^\W*should\b", said) and named:
+        return True
     if any(g.mode in GOVERNING and (g.kinds or g.places) for g in grouped.groups) or (
         grouped.bare
         and not re.match(r"^\W*(is|are|does|do|has|have|did) (?!it (possible|ok|okay)|your|the|a |some)", said)
