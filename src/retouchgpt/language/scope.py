@@ -82,7 +82,8 @@ OUTSIDE: dict[str, str] = {
     "closed eyes|open the eyes|close his eyes|close my eyes|wink|gaze|look at the camera|turn her head|"
     "turn his head|turn the head|tilt|expression|frowning|"
     "look surprised|look serious|stop squinting|mouth closed|close the mouth|close her mouth|pose",
-    "talk": "cost|price|prices|pricing|joke|poem|song|story|essay|haiku|weather|who are you|what are you|how are you|your name|are you a|"
+    "talk": "cost|price|prices|pricing|"
+    "joke|poem|song|story|essay|haiku|weather|who are you|what are you|how are you|your name|are you a|"
     "are you an|are you human|what can you do|how old|"
     "hello|hi there|good morning|good evening|good night|thanks great|great job|well done|nice work|awesome|"
     "amazing|at home|home remedy|home remedies|"
