@@ -10,7 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from retouchgpt.core.errors import EmptyInstruction, FaceTooSmall, InstructionTooLong, InvalidPlan, NoFaceFound
+from retouchgpt.core.errors import (
+    EmptyInstruction,
+    FaceTooSmall,
+    InstructionTooLong,
+    InvalidPlan,
+    NoFaceFound,
+    NoSuchFace,
+)
 from retouchgpt.core.geometry import Extent
 from retouchgpt.core.plan import EditPlan
 from retouchgpt.photo.regions import protected_map
@@ -171,3 +178,50 @@ def test_two_faces_are_both_edited_and_told(engine: RetouchGPT, portrait: Any) -
     changed = (result.image != both).any(2)
     assert changed[:, :512].any()
     assert changed[:, 512:].any()
+
+
+@pytest.fixture(scope="module")
+def couple(portrait: Any) -> np.ndarray:
+    """Two faces side by side, the left one smaller."""
+    small = cv2.resize(portrait, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
+    out = np.full((portrait.shape[0], portrait.shape[1] + small.shape[1], 3), 90, np.uint8)
+    out[: small.shape[0], : small.shape[1]] = small
+    out[:, small.shape[1] :] = portrait
+    return out
+
+
+def halves(image: np.ndarray, photo: np.ndarray) -> tuple[bool, bool]:
+    """Whether the left and the right face changed."""
+    changed, middle = (image != photo).any(2), round(0.8 * 512)
+    return bool(changed[:, :middle].any()), bool(changed[:, middle:].any())
+
+
+def test_each_face_has_its_own_instructions(engine: RetouchGPT, couple: np.ndarray) -> None:
+    session = engine.open(couple, "all")
+    assert [f.face.index for f in session.faces] == [1, 2]
+    assert halves(session.instruct("face 2: remove the acne").image, couple) == (True, False)
+    second = session.instruct("remove the acne for the woman on the right")
+    assert halves(second.image, couple) == (True, True)
+    assert second.answer.startswith("Face 1:")
+    assert "Face 2" not in second.answer
+    assert len(second.report["faces"]) == 2
+    assert halves(session.undo().image, couple) == (True, False)
+
+
+def test_an_adjustment_of_one_face_leaves_the_other(engine: RetouchGPT, couple: np.ndarray) -> None:
+    session = engine.open(couple, "all")
+    both = session.instruct("everyone: remove the acne").image
+    less = session.instruct("face 1: a bit less").image
+    middle = round(0.8 * 512)
+    assert np.array_equal(less[:, :middle], both[:, :middle])
+    assert not np.array_equal(less[:, middle:], both[:, middle:])
+    assert np.array_equal(session.undo().image, both)
+
+
+def test_a_face_that_is_not_there_is_named(engine: RetouchGPT, couple: np.ndarray, portrait: Any) -> None:
+    with pytest.raises(NoSuchFace, match="face 3"):
+        engine.open(couple, "all").instruct("face 3: remove the acne")
+    with pytest.raises(NoSuchFace, match="the one in the middle"):
+        engine.open(couple, "the one in the middle")
+    assert engine.open(couple, "the man on the left").faces[0].face.index == 2
+    assert engine.open(portrait).instruct("face 1: remove the acne").changed

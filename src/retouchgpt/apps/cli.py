@@ -42,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
 def _photo_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("photo", help="JPEG, PNG, TIFF or WebP")
     _model_arguments(sub)
-    sub.add_argument("--face", default="largest", help="largest, all, or a number from 1 (default: largest)")
+    which = 'largest, all, a number from 1, or a place: "the woman on the right" (default: largest)'
+    sub.add_argument("--face", default="largest", help=which)
 
 
 def _model_arguments(sub: argparse.ArgumentParser) -> None:
@@ -54,6 +55,7 @@ def _retouch(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("-i", "--instruction", required=True, help='for example "remove the acne on the left cheek"')
     sub.add_argument("-o", "--out", help="where to write (default: PHOTO_retouched beside the photo)")
     sub.add_argument("--mask-out", help="write the edit mask, white where pixels changed")
+    sub.add_argument("--faces-out", help="write a small picture with every opened face's number")
     sub.add_argument("--report", help="write a JSON report")
     sub.add_argument("--strength", type=_share, default=1.0, help="0 to 1, of every edit (default: 1)")
     sub.add_argument("--brush", help="a mask of the photo's size: edit inside its white, and nowhere else")
@@ -78,7 +80,7 @@ def _batch(sub: argparse.ArgumentParser) -> None:
     what = sub.add_mutually_exclusive_group(required=True)
     what.add_argument("-i", "--instruction", help="one instruction for every photo")
     what.add_argument("--manifest", help='JSON lines: {"image": PATH, "instruction": TEXT, "out": PATH}')
-    sub.add_argument("--face", default="all", help="largest, all, or a number from 1 (default: all)")
+    sub.add_argument("--face", default="all", help="largest, all, a number from 1, or a place (default: all)")
     sub.add_argument("--strength", type=_share, default=1.0)
     sub.add_argument("--workers", type=_positive, default=1, help="processes (default: 1)")
     sub.add_argument("--resume", action="store_true", help="go on where an earlier run into --out stopped")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from retouchgpt.core.errors import OutputExists, OutputNotWritable
+from retouchgpt.core.people import addressed
 from retouchgpt.core.pixels import from_float
+from retouchgpt.photo.faces import Face, numbered
 from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo
 from retouchgpt.session.result import Result, RetouchRequest, read_brush
 
@@ -31,11 +34,14 @@ def run(options: argparse.Namespace) -> int:
 
         model = RetouchGPT.from_pretrained(options.weights)
         say("finding faces")
-        session = model.open(photo, request.face)
+        named = request.face == "largest" and addressed(request.instruction).who
+        session = model.open(photo, "all" if named else request.face)
         say("retouching")
         result = session.instruct(request.instruction, strength=request.strength, brush=brush)
         say("writing")
         notes = write(photo, result, out, options)
+        if options.faces_out:
+            save_numbered(photo, [seen.face for seen in session.faces], Path(options.faces_out), options.overwrite)
     print(result.answer)
     for note in notes:
         print(f"Note: {note}.")
@@ -51,8 +57,9 @@ def default_out(photo: Path) -> Path:
 def check_outputs(out: Path, options: argparse.Namespace) -> None:
     """Everything that will be written can be, before work begins."""
     check_output(out, overwrite=options.overwrite)
-    if options.mask_out:
-        check_output(options.mask_out, overwrite=options.overwrite)
+    for picture in (options.mask_out, options.faces_out):
+        if picture:
+            check_output(picture, overwrite=options.overwrite)
     if options.report:
         check_text(Path(options.report), overwrite=options.overwrite)
 
@@ -80,6 +87,12 @@ def save_mask(result: Result, out: Path, *, overwrite: bool = False) -> None:
     grey = np.maximum(from_float(result.mask), (result.mask > 0).astype(np.uint8))
     photo = Photo(path=None, pixels=np.repeat(grey[..., None], 3, 2), format="PNG", mode="L")
     save_photo(photo, photo.pixels, out, overwrite=overwrite)
+
+
+def save_numbered(photo: Photo, faces: Sequence[Face], out: Path, overwrite: bool) -> None:
+    """A small copy of the photo with the faces' numbers."""
+    picture = Photo(path=None, pixels=numbered(photo.pixels, faces), format="PNG", mode="RGB")
+    save_photo(picture, picture.pixels, out, overwrite=overwrite)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -90,7 +90,10 @@ class FaceTooSmall(UnusableInput):
 
 class NoSuchFace(UnusableInput):
     def __init__(self, asked: str, found: int) -> None:
-        super().__init__(f"there is no face {asked!r}: {found} found. Use largest, all, or a number from 1 to {found}.")
+        super().__init__(
+            f"there is no face {asked!r}: {found} found. "
+            f"Use largest, all, a number from 1 to {found}, or a place ('the one on the left')."
+        )
         self.asked, self.found = asked, found
 
 

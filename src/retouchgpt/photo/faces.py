@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.errors import FaceTooSmall, NoFaceFound, NoSuchFace
 from retouchgpt.core.geometry import Box, Extent
+from retouchgpt.core.people import who_is_meant
 
 LEAST_FACE_PX = 60.0
 """Width of a face below which skin cannot be judged."""
@@ -190,7 +191,7 @@ def number(meshes: list[NDArray[np.float32]], extent: Extent) -> list[Face]:
 
 
 def choose(faces: list[Face], which: str = "largest") -> list[Face]:
-    """`largest`, `all` (those large enough), or a number from 1.
+    """`largest`, `all` (those large enough), a number from 1, or words: "the woman on the right" (see core.people).
 
     Raises NoFaceFound, FaceTooSmall (what was chosen is below LEAST_FACE_PX) or NoSuchFace.
     """
@@ -200,13 +201,34 @@ def choose(faces: list[Face], which: str = "largest") -> list[Face]:
         chosen = [f for f in faces if f.width_px >= LEAST_FACE_PX] or faces[:1]
     elif which == "largest":
         chosen = faces[:1]
-    elif which.isdecimal() and 1 <= int(which) <= len(faces):
-        chosen = [faces[int(which) - 1]]
     else:
-        raise NoSuchFace(which, len(faces))
+        chosen = [faces[i] for i in meant(which, faces)]
+        if not chosen:
+            raise NoSuchFace(which, len(faces))
     if chosen[0].width_px < LEAST_FACE_PX:
         raise FaceTooSmall(chosen[0].width_px, LEAST_FACE_PX)
     return chosen
+
+
+def meant(words: str, faces: Sequence[Face]) -> tuple[int, ...]:
+    """Places in the list of the faces that words name, see core.people.who_is_meant."""
+    return who_is_meant(words, [(f.box.x0 + f.box.x1) / 2 for f in faces], [f.width_px for f in faces])
+
+
+def numbered(pixels: NDArray[Any], faces: Sequence[Face], side: int = 1600) -> NDArray[np.uint8]:
+    """The photo, shrunk to `side`, with each face framed and its number beside it: uint8 (h, w, 3)."""
+    eight = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    scale = min(1.0, side / max(eight.shape[:2]))
+    size = (max(round(eight.shape[1] * scale), 1), max(round(eight.shape[0] * scale), 1))
+    out = np.ascontiguousarray(cv2.resize(eight, size, interpolation=cv2.INTER_AREA))
+    for face in faces:
+        corners = [tuple(round(v * scale) for v in corner) for corner in (face.box[:2], face.box[2:])]
+        height = max(round(face.width_px * scale / 4), 12) / 22
+        for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
+            cv2.rectangle(out, corners[0], corners[1], colour, width, cv2.LINE_AA)
+            at = (corners[0][0] + 4, corners[0][1] + round(22 * height) + 4)
+            cv2.putText(out, str(face.index), at, cv2.FONT_HERSHEY_SIMPLEX, height, colour, width, cv2.LINE_AA)
+    return out
 
 
 @lru_cache(maxsize=1)

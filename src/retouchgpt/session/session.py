@@ -10,12 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retouchgpt.core.errors import NoSuchFace
 from retouchgpt.core.facts import Facts, Finding
+from retouchgpt.core.people import addressed
 from retouchgpt.core.plan import Edit, EditPlan
 from retouchgpt.core.vocabulary import ALL
 from retouchgpt.language.dialogue import adjusted
 from retouchgpt.photo.composite import paste_all
-from retouchgpt.photo.faces import Face
+from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
 
 from .face import LookedAt, Repair, look, merged, repair, select
@@ -30,11 +32,17 @@ UNCHANGED_INTENTS = ("inspect", "decline")
 
 @dataclass(frozen=True)
 class Turn:
-    """One applied instruction: its text, its plan, the user's mask at photo size or None."""
+    """One applied instruction: its text, its plan, the user's mask at photo size or None, and the numbers of the faces
+    that it is for, or none for all of them."""
 
     text: str
     plan: EditPlan
     brush: NDArray[np.float32] | None = None
+    faces: tuple[int, ...] = ()
+
+    def concerns(self, face: int) -> bool:
+        """Whether the face of this number is meant."""
+        return not self.faces or face in self.faces
 
 
 @dataclass(frozen=True)
@@ -78,20 +86,37 @@ class Session:
         """Do what an instruction says.
 
         strength: in [0, 1], multiplies every edit's own. brush: (H, W) in [0, 1] at the photo's size; edits then happen
-        inside it and nowhere else. Raises EmptyInstruction, InstructionTooLong or InvalidPlan.
+        inside it and nowhere else. Among several faces "face 2: ..." or "... on the man on the left" means those alone.
+        Raises EmptyInstruction, InstructionTooLong, InvalidPlan or NoSuchFace.
         """
         RetouchRequest(instruction, strength).checked()
         start = time.perf_counter()
-        plan = self.engine.understand(instruction, self.plan_history)
+        who, text = self._addressed(instruction)
+        mine = [t for t in self.turns if not who or set(t.faces or self._numbers) & set(who)]
+        plan = self.engine.understand(text, tuple(t.plan for t in mine))
         understood = time.perf_counter() - start
         mask = None if brush is None else np.asarray(brush, np.float32)
         if plan.intent == "retouch":
-            self._retouch(instruction, plan.scaled(strength), mask)
+            self._retouch(Turn(text, plan.scaled(strength), mask, who))
         elif plan.intent == "adjust":
-            self._push(_adjusted(self.turns, plan))
+            self._push(_adjusted(self.turns, plan, who, self._numbers))
         elif plan.intent in ("undo", "redo", "reset"):
             return self._move(plan, instruction, understood)
-        return self._result(plan, instruction, {"understand": understood})
+        return self._result(plan, instruction, {"understand": understood}, who)
+
+    @property
+    def _numbers(self) -> tuple[int, ...]:
+        return tuple(f.face.index for f in self.faces)
+
+    def _addressed(self, instruction: str) -> tuple[tuple[int, ...], str]:
+        """Numbers of the faces that an instruction names, () for all, and the rest of it."""
+        who, rest = addressed(instruction)
+        if not who or (len(self.faces) == 1 and not who.lower().startswith("face")):
+            return (), instruction
+        places = meant(who, [f.face for f in self.faces])
+        if not places:
+            raise NoSuchFace(who, len(self.faces))
+        return tuple(self._numbers[i] for i in places), rest
 
     def undo(self) -> Result:
         """Take back the last change; the image is then bit-identical to what it was before."""
@@ -105,10 +130,10 @@ class Session:
         """Back to the photo as it was opened; can itself be undone."""
         return self._move(EditPlan("reset"), "reset", 0.0)
 
-    def _retouch(self, instruction: str, plan: EditPlan, brush: NDArray[np.float32] | None) -> None:
+    def _retouch(self, turn: Turn) -> None:
         """A new turn; a correction ("no, the other side") takes the last turn's place."""
-        before = self.turns[:-1] if plan.replaces else self.turns
-        self._push((*before, Turn(instruction, plan, brush)))
+        before = self.turns[:-1] if turn.plan.replaces else self.turns
+        self._push((*before, turn))
 
     def _push(self, state: tuple[Turn, ...]) -> None:
         self._states.append(state)
@@ -142,26 +167,30 @@ class Session:
         return rendered
 
     def _repair(self, face: LookedAt) -> Repair | None:
-        if not self.turns:
+        turns = [t for t in self.turns if t.concerns(face.face.index)]
+        if not turns:
             return None
         network, size = self.engine.network, self.engine.network.config.image_size
         selections = [
             select(network, face, turn.plan, None if turn.brush is None else _to_face(turn.brush, face, size))
-            for turn in self.turns
+            for turn in turns
         ]
-        return repair(network, face, merged(selections), self.engine.dialogue(self.turns[-1].text))
+        return repair(network, face, merged(selections), self.engine.dialogue(turns[-1].text))
 
-    def _result(self, plan: EditPlan, instruction: str, timings: dict[str, float]) -> Result:
+    def _result(self, plan: EditPlan, instruction: str, timings: dict[str, float], who: tuple[int, ...] = ()) -> Result:
         start = time.perf_counter()
         rendered = self.render()
         timings = self._opening | timings | {"retouch": time.perf_counter() - start}
         start = time.perf_counter()
+        others = EditPlan("inspect")
         told = tuple(
-            self._tell(face, r, plan, instruction) for face, r in zip(self.faces, rendered.repairs, strict=True)
+            self._tell(face, r, plan if not who or face.face.index in who else others, instruction)
+            for face, r in zip(self.faces, rendered.repairs, strict=True)
         )
         timings["answer"] = time.perf_counter() - start
         self._opening = dict.fromkeys(self._opening, 0.0)
-        answer = told[0].answer if len(told) == 1 else " ".join(f"Face {t.index}: {t.answer}" for t in told)
+        heard = [t for t in told if not who or t.index in who]
+        answer = told[0].answer if len(told) == 1 else " ".join(f"Face {t.index}: {t.answer}" for t in heard)
         return Result(
             image=rendered.pixels,
             mask=rendered.mask,
@@ -230,10 +259,22 @@ def _covers(kind: str, region: str, finding: Finding) -> bool:
     return (kind in (ALL, finding.imperfection)) and region in ("face", finding.region)
 
 
-def _adjusted(turns: tuple[Turn, ...], plan: EditPlan) -> tuple[Turn, ...]:
-    """The turns with the strengths that an adjustment means multiplied, see language.dialogue.adjusted."""
-    plans = adjusted([t.plan for t in turns], plan)
-    return tuple(replace(turn, plan=new) for turn, new in zip(turns, plans, strict=True))
+def _adjusted(
+    turns: tuple[Turn, ...], plan: EditPlan, who: tuple[int, ...], everyone: tuple[int, ...]
+) -> tuple[Turn, ...]:
+    """The turns with the strengths that an adjustment means multiplied, see language.dialogue.adjusted; a turn for more
+    faces than those meant is split."""
+    parts: list[Turn] = []
+    for turn in turns:
+        faces = turn.faces or everyone
+        mine = tuple(f for f in faces if not who or f in who)
+        rest = tuple(f for f in faces if f not in mine)
+        parts += [turn] if not rest or not mine else [replace(turn, faces=rest), replace(turn, faces=mine)]
+    chosen = [i for i, t in enumerate(parts) if not who or set(t.faces or everyone) <= set(who)]
+    plans = adjusted([parts[i].plan for i in chosen], plan)
+    for i, new in zip(chosen, plans, strict=True):
+        parts[i] = replace(parts[i], plan=new)
+    return tuple(parts)
 
 
 def _to_face(brush: NDArray[np.float32], face: LookedAt, size: int) -> NDArray[np.float32]:
