@@ -15,23 +15,28 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from retouchgpt.core.errors import BadData, OutputNotWritable, RetouchError
 from retouchgpt.photo.files import FORMATS
+from retouchgpt.session.saved import read_script
 
 OUTCOMES = "outcomes.jsonl"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One photo of a batch; serialisable."""
+    """One photo of a batch; serialisable. turns: a script to replay in place of an instruction, see Session.script."""
 
     image: str
     instruction: str
     out: str
+    turns: tuple[dict[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, str]:
+        return {"image": self.image, "instruction": self.instruction, "out": self.out}
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Worker:
 
     def __call__(self, case: Case) -> dict[str, Any]:
         """The outcome of one case; never raises for a photo's sake."""
-        outcome = asdict(case)
+        outcome = case.to_json()
         try:
             return outcome | self._retouch(case)
         except RetouchError as error:
@@ -74,15 +79,18 @@ class Worker:
     def _retouch(self, case: Case) -> dict[str, Any]:
         from retouchgpt.photo.files import check_output, open_photo, save_photo
         from retouchgpt.session.result import RetouchRequest
+        from retouchgpt.session.saved import turn_from_json
 
         request = RetouchRequest(case.instruction, self.settings.strength, self.settings.face).checked()
+        turns = [turn_from_json(row) for row in case.turns]
         photo = open_photo(case.image)
         out = Path(case.out)
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.exists() and self.settings.resumed:
             return {"outcome": "done", "answer": "", "notes": ["the picture was written by the run before this one"]}
         check_output(out)
-        result = self.model.open(photo, request.face).instruct(request.instruction, strength=request.strength)
+        session = self.model.open(photo, request.face)
+        result = session.replay(turns) if turns else session.instruct(request.instruction, strength=request.strength)
         if not result.changed:
             return {"outcome": "unchanged", "why": result.answer}
         saved = save_photo(photo, result.image, out)
@@ -108,9 +116,14 @@ def run(options: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputNotWritable(out, error.strerror or str(error)) from error
-    cases = manifest_cases(Path(options.manifest), out) if options.manifest else list(
-        folder_cases(options.inputs, options.instruction, out)
-    )  # fmt: skip
+    if options.manifest:
+        cases = manifest_cases(Path(options.manifest), out)
+    elif options.script:
+        turns = tuple(read_script(options.script))
+        said = "; ".join(str(t["text"]) for t in turns)
+        cases = [replace(c, turns=turns) for c in folder_cases(options.inputs, said, out)]
+    else:
+        cases = list(folder_cases(options.inputs, options.instruction, out))
     if not cases:
         raise BadData("no photos were found. Name photos, folders or globs of JPEG, PNG, TIFF or WebP files.")
     log = out / OUTCOMES
@@ -172,7 +185,7 @@ def _alone(case: Case, settings: Settings) -> dict[str, Any]:
     try:
         return next(iter(_pool([case], settings, 1)))
     except BrokenProcessPool:
-        return asdict(case) | {"outcome": "refused", "why": "the process that retouched this photo was killed"}
+        return case.to_json() | {"outcome": "refused", "why": "the process that retouched this photo was killed"}
 
 
 def _progress(items: Iterator[dict[str, Any]], total: int) -> Iterator[dict[str, Any]]:
@@ -229,13 +242,14 @@ def manifest_cases(manifest: Path, out: Path) -> list[Case]:
             continue
         try:
             row = json.loads(line)
-            image, instruction = Path(row["image"]), str(row["instruction"])
+            image, turns = Path(row["image"]), tuple(dict(turn) for turn in row.get("turns", ()))
+            instruction = "; ".join(str(t["text"]) for t in turns) if turns else str(row["instruction"])
             target = Path(row.get("out") or image.name)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadData(
                 f'{manifest}, line {number}: not {{"image": PATH, "instruction": TEXT, "out": PATH}} ({error})'
             ) from error
-        cases.append(Case(str(manifest.parent / image), instruction, str(out / target)))
+        cases.append(Case(str(manifest.parent / image), instruction, str(out / target), turns))
     return cases
 
 

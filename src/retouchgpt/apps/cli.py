@@ -72,6 +72,7 @@ def _plan(sub: argparse.ArgumentParser) -> None:
 def _chat(sub: argparse.ArgumentParser) -> None:
     _photo_arguments(sub)
     sub.add_argument("--out", help="folder for the pictures after each turn (default: beside the photo)")
+    sub.add_argument("--session", help="file that the session is saved to after each turn, and reopened from")
 
 
 def _batch(sub: argparse.ArgumentParser) -> None:
@@ -79,6 +80,7 @@ def _batch(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", required=True, help="folder for the results and outcomes.jsonl")
     what = sub.add_mutually_exclusive_group(required=True)
     what.add_argument("-i", "--instruction", help="one instruction for every photo")
+    what.add_argument("--script", help="a script that `chat` exported, replayed on every photo")
     what.add_argument("--manifest", help='JSON lines: {"image": PATH, "instruction": TEXT, "out": PATH}')
     sub.add_argument("--face", default="all", help="largest, all, a number from 1, or a place (default: all)")
     sub.add_argument("--strength", type=_share, default=1.0)

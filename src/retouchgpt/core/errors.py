@@ -149,6 +149,14 @@ class BadData(UnusableInput):
     """Training or evaluation data that cannot be used; the message names the file."""
 
 
+class BadSession(UnusableInput):
+    """A saved session or script that cannot be used."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"not a session that can be used: {detail}.")
+        self.detail = detail
+
+
 class MissingExtra(RetouchError):
     """An optional dependency is not installed."""
 

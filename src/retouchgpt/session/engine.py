@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchgpt import __version__
-from retouchgpt.core.errors import MissingExtra
+from retouchgpt.core.errors import BadSession, MissingExtra
 from retouchgpt.core.facts import Facts
 from retouchgpt.core.plan import EditPlan
 from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, shipped
@@ -96,6 +96,29 @@ class RetouchGPT:
         faces = choose(self.finder.find(_eight_bits(opened.pixels)), face)
         timings["faces"] = time.perf_counter() - start
         return Session(self, opened, faces, timings)
+
+    def reopen(self, path: str | Path, photo: str | Path | None = None) -> Session:
+        """A saved session with its undo and redo; `photo` where the file has moved.
+
+        The pixels must be those that were saved. Other weights are allowed and said in the photo's notes. Raises
+        BadSession, and what `open` raises.
+        """
+        from dataclasses import replace
+
+        from . import saved
+
+        data = saved.read(path)
+        opened = open_photo(photo or data["photo"]["path"])
+        if saved.pixel_hash(opened.pixels) != data["photo"]["sha256"]:
+            raise BadSession(f"{opened.path} is not the photo that {path} was made with")
+        before = (data.get("versions") or {}).get("weights_sha256")
+        if before != self.versions.get("weights_sha256"):
+            note = "the session was made with other weights, so its result may differ"
+            opened = replace(opened, notes=(*opened.notes, note))
+        faces = data["faces"]
+        session = self.open(opened, str(faces[0]) if len(faces) == 1 else "all")
+        session.restore(data)
+        return session
 
     def understand(self, instruction: str, history: tuple[EditPlan, ...] = ()) -> EditPlan:
         """The plan of an instruction, after the plans that went before it."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from retouchgpt.core.errors import NoSuchFace
+from retouchgpt.core.errors import BadSession, NoSuchFace
 from retouchgpt.core.facts import Facts, Finding
 from retouchgpt.core.people import addressed
 from retouchgpt.core.plan import Edit, EditPlan
@@ -20,6 +22,7 @@ from retouchgpt.photo.composite import paste_all
 from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
 
+from . import saved
 from .face import LookedAt, Repair, look, merged, repair, select
 from .findings import outcomes
 from .result import FaceResult, Result, RetouchRequest
@@ -95,9 +98,9 @@ class Session:
         mine = [t for t in self.turns if not who or set(t.faces or self._numbers) & set(who)]
         plan = self.engine.understand(text, tuple(t.plan for t in mine))
         understood = time.perf_counter() - start
-        mask = None if brush is None else np.asarray(brush, np.float32)
+        mask = None if brush is None else saved.quantised(brush)
         if plan.intent == "retouch":
-            self._retouch(Turn(text, plan.scaled(strength), mask, who))
+            self._retouch(Turn(text, saved.exact(plan.scaled(strength)), mask, who))
         elif plan.intent == "adjust":
             self._push(_adjusted(self.turns, plan, who, self._numbers))
         elif plan.intent in ("undo", "redo", "reset"):
@@ -129,6 +132,73 @@ class Session:
     def reset(self) -> Result:
         """Back to the photo as it was opened; can itself be undone."""
         return self._move(EditPlan("reset"), "reset", 0.0)
+
+    def replay(self, turns: Sequence[Turn]) -> Result:
+        """Add turns as they were planned elsewhere, one state each: a script, see `script`.
+
+        Raises NoSuchFace when one is for a face that is not open.
+        """
+        for turn in turns:
+            self._check_faces(turn)
+        for turn in turns:
+            self._retouch(turn)
+        texts = "; ".join(t.text for t in turns)
+        edits = tuple(e for t in turns for e in t.plan.edits)
+        keep = tuple(k for t in turns for k in t.plan.keep)
+        return self._result(EditPlan("retouch", edits, keep), texts, {})
+
+    def script(self) -> list[dict[str, Any]]:
+        """The turns in force as JSON, to replay on other photos: a manifest line's "turns" for `batch`.
+
+        Raises BadSession where a turn has a mask drawn by hand.
+        """
+        return saved.script(self.turns)
+
+    def export(self, path: str | Path) -> Path:
+        """Write `script` to a file that `retouchgpt batch --script` replays. Raises BadSession, OutputNotWritable."""
+        return saved.write(path, {"format": saved.FORMAT, "turns": self.script()})
+
+    def save(self, path: str | Path) -> Path:
+        """Write what was said and done, with undo and redo, as JSON without pixels; see RetouchGPT.reopen.
+
+        Raises BadSession for a photo that did not come from a file, OutputNotWritable.
+        """
+        if self.photo.path is None:
+            raise BadSession("the photo did not come from a file, so it could not be found again")
+        turns, rows = saved.states_to_json([*self._states, *self._ahead])
+        count = len(self._states)
+        photo = {
+            "path": str(self.photo.path.resolve()),
+            "sha256": saved.pixel_hash(self.photo.pixels),
+            "width": self.photo.extent.width,
+            "height": self.photo.extent.height,
+        }
+        return saved.write(
+            path,
+            {
+                "format": saved.FORMAT,
+                "photo": photo,
+                "faces": list(self._numbers),
+                "versions": self.engine.versions,
+                "turns": turns,
+                "states": rows[:count],
+                "ahead": rows[count:],
+            },
+        )
+
+    def restore(self, data: dict[str, Any]) -> None:
+        """Take the states of a saved session, see saved.read. Raises NoSuchFace."""
+        for state in (*data["states"], *data["ahead"]):
+            for turn in state:
+                self._check_faces(turn)
+        self._states, self._ahead = list(data["states"]), list(data["ahead"])
+
+    def _check_faces(self, turn: Turn) -> None:
+        strange = [f for f in turn.faces if f not in self._numbers]
+        if strange:
+            raise NoSuchFace(str(strange[0]), len(self.faces))
+        if turn.brush is not None and turn.brush.shape != self.photo.pixels.shape[:2]:
+            raise BadSession("a mask of another size than the photo")
 
     def _retouch(self, turn: Turn) -> None:
         """A new turn; a correction ("no, the other side") takes the last turn's place."""
@@ -273,7 +343,7 @@ def _adjusted(
     chosen = [i for i, t in enumerate(parts) if not who or set(t.faces or everyone) <= set(who)]
     plans = adjusted([parts[i].plan for i in chosen], plan)
     for i, new in zip(chosen, plans, strict=True):
-        parts[i] = replace(parts[i], plan=new)
+        parts[i] = replace(parts[i], plan=saved.exact(new))
     return tuple(parts)
 
 
