@@ -11,6 +11,7 @@ from retouchgpt.core.errors import WeightsAltered, WeightsMismatch, WeightsMissi
 from retouchgpt.core.plan import Edit, EditPlan, Keep
 from retouchgpt.core.vocabulary import IMPERFECTIONS, REGIONS
 from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
+from retouchgpt.model.image_encoder import local_contrast
 from retouchgpt.model.imperfection import given, select
 from retouchgpt.model.inventory import PUBLIC_CODE, parameters_by_box, table
 from retouchgpt.model.llm_embedding import DialogueTokens, build_language_model
@@ -54,6 +55,25 @@ def test_shapes(tiny: RetouchNetwork, image: torch.Tensor) -> None:
     assert out.image.shape == image.shape
     assert out.mask.shape == (1, 1, 128, 128)
     assert out.control.alpha.shape == (1, 6, 8, 8, 16)
+
+
+@torch.inference_mode()
+def test_maps_know_the_place_and_a_mirrored_face_is_the_same_face(tiny: RetouchNetwork, image: torch.Tensor) -> None:
+    features = tiny.encode(image)
+    regions = torch.zeros(1, len(REGIONS), 32, 32)
+    regions[:, REGIONS.index("left_eye"), 10:20, 10:20] = 1
+    assert not torch.equal(tiny.find(features, regions), tiny.find(features, torch.zeros_like(regions)))
+    other = torch.zeros_like(regions)
+    other[:, REGIONS.index("right_eye")] = regions[:, REGIONS.index("left_eye")]
+    assert torch.equal(tiny.find(features, regions), tiny.find(features, other))
+
+
+def test_local_contrast_is_the_same_on_dark_and_light_skin() -> None:
+    light = torch.full((1, 3, 128, 128), 0.8)
+    light[..., 70:74, 70:74] = 0.4
+    dark = (light + 0.05) * 0.3 - 0.05
+    torch.testing.assert_close(local_contrast(light, 4.0), local_contrast(dark, 4.0), atol=1e-3, rtol=0)
+    assert abs(float(local_contrast(light, 4.0)[..., 0, 0].max())) < 1e-5
 
 
 @torch.inference_mode()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from retouchgpt.training.losses import dice_loss, mask_loss, repair_loss, ssim_map, texture_loss
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.training.losses import TYPICAL_SHARE, dice_loss, mask_loss, repair_loss, ssim_map, texture_loss
 
 
 def test_repair_loss_is_one_untouched_and_zero_repaired() -> None:
@@ -37,22 +38,45 @@ def test_texture_loss_punishes_a_smear() -> None:
     assert texture_loss(smear, target, image, region) > 0.3
 
 
+def usual(rows: int = 4) -> torch.Tensor:
+    """A batch in which every kind covers about what it usually does."""
+    target = torch.zeros(rows, len(IMPERFECTIONS), 128, 128)
+    for kind, share in enumerate(TYPICAL_SHARE):
+        target.view(rows, len(IMPERFECTIONS), -1)[0, kind, : round(share * rows * 128 * 128)] = 1
+    return target
+
+
 def test_mask_loss_falls_with_the_right_answer_and_weighs_small_kinds_alike() -> None:
-    target = torch.zeros(1, 2, 64, 64)
-    target[:, 0, :32] = 1
-    target[:, 1, 10:20, 10:20] = 1
+    target = usual()
     good, bad = (target * 2 - 1) * 6, (target * 2 - 1) * -6
     none = torch.zeros_like(target)
-    assert mask_loss(good, target, none) < 0.01 < mask_loss(bad, target, none)
-    missed = [good.clone(), good.clone()]
-    for kind, logits in enumerate(missed):
+    assert mask_loss(good, target, none) < 0.05 < 1 < mask_loss(bad, target, none)
+    shape = float(mask_loss(good, target, none))
+    missed = []
+    for kind in range(len(IMPERFECTIONS)):
+        logits = good.clone()
         logits[:, kind][target[:, kind] > 0] = -6
-    big, small = (float(mask_loss(m, target, none)) for m in missed)
-    assert big == pytest.approx(small, rel=0.05)
+        missed.append(float(mask_loss(logits, target, none)) - shape)
+    assert missed == pytest.approx([missed[0]] * len(missed), rel=0.05)
+
+
+def test_clean_skin_pulls_alike_whether_or_not_the_batch_holds_the_kind() -> None:
+    target = usual()
+    empty = torch.zeros_like(target)
+    heat = torch.full_like(target, -2.0)
+    with_marks = heat.clone().requires_grad_()
+    without = heat.clone().requires_grad_()
+    mask_loss(with_marks, target, empty).backward()
+    mask_loss(without, empty, empty).backward()
+    assert with_marks.grad is not None
+    assert without.grad is not None
+    skin = target == 0
+    torch.testing.assert_close(with_marks.grad[skin], without.grad[skin])
 
 
 def test_mask_loss_is_silent_where_native_imperfections_may_lie() -> None:
-    target, ignore = torch.zeros(1, 1, 32, 32), torch.ones(1, 1, 32, 32)
+    target = torch.zeros(1, len(IMPERFECTIONS), 32, 32)
+    ignore = torch.ones_like(target)
     assert mask_loss(torch.full_like(target, 4.0), target, ignore) == 0
     target[..., :8, :] = 1
     assert mask_loss(torch.full_like(target, -4.0), target, ignore) > 1, "positives are never ignored"

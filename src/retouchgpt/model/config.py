@@ -24,6 +24,10 @@ class LanguageModelConfig:
     context: int
 
 
+ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False}
+"""What a configuration written before these fields existed means."""
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """Sizes of each box; B is the batch, positions are the token grid (image_size / strides[-1]) squared.
@@ -39,6 +43,9 @@ class NetworkConfig:
     learned_gate: each skip channel learns how much of it the mask replaces (ours); False replaces all (paper).
     correction_limit: bound of the predicted correction in [0, 1] units; 0 re-synthesises the image (paper).
     gate: mask values (low, high) between which the edit fades in; below low no pixel changes.
+    local_contrast: gain of the second input, each pixel against the skin around it (ours); 0 leaves it out (paper).
+    imperfection_depth: residual blocks of the maps' finest level; the encoder has its own there (ours, grounded only).
+    places: the imperfection maps are told where on the face they look (ours, grounded IIP only).
     """
 
     name: str
@@ -62,6 +69,9 @@ class NetworkConfig:
     learned_gate: bool
     correction_limit: float
     gate: tuple[float, float]
+    local_contrast: float
+    imperfection_depth: int
+    places: bool
     language_model: LanguageModelConfig
 
     def __post_init__(self) -> None:
@@ -87,7 +97,7 @@ class NetworkConfig:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> NetworkConfig:
         """Raises TypeError or InvalidPlan when a field is missing, unknown or inconsistent."""
-        values = dict(data)
+        values = {**ABSENT, **data}
         for name in ("channels", "strides", "gate"):
             values[name] = tuple(values[name])
         values["language_model"] = LanguageModelConfig(**values["language_model"])

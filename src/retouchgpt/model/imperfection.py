@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.core.vocabulary import IMPERFECTIONS, NAMED_REGIONS
 
 from .config import SCALES, NetworkConfig
 from .image_encoder import ImageFeatures
-from .layers import ConvAct, stack, upsample
+from .layers import ConvAct, stack, upsample, zero_conv
 
 KINDS = len(IMPERFECTIONS)
 PRIOR = 0.03
@@ -39,8 +39,23 @@ class Selection(NamedTuple):
     strength: Tensor
 
 
+PLACES = (("face",), ("forehead",), ("nose",), ("left_cheek", "right_cheek"), ("left_eye", "right_eye"), ("mouth",),
+          ("chin",))  # fmt: skip
+"""Parts of the face that the maps are told about; alike on both sides, so that a mirrored face is the same face."""
+PLACES_AT = 2
+"""The encoder's map at whose resolution they enter."""
+
+
+def places(regions: Tensor) -> Tensor:
+    """Region maps G (B, 18, h, w) -> what the imperfection maps are told of them, (B, 7, h, w)."""
+    return torch.stack([regions[:, [NAMED_REGIONS.index(n) for n in names]].amax(1) for names in PLACES], 1)
+
+
 class GroundedImperfection(nn.Module):
-    """ImageFeatures -> logits of the heat maps S_k, (B, 12, h, w) at the finest map's resolution."""
+    """ImageFeatures -> logits of the heat maps S_k, (B, 12, h, w) at the finest map's resolution.
+
+    With `places` it also sees where on the face each position lies: a crow's foot is a fine line beside an eye.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -48,15 +63,21 @@ class GroundedImperfection(nn.Module):
         self.factors = [config.strides[i + 1] // config.strides[i] for i in range(SCALES - 1)]
         self.lateral = nn.ModuleList(nn.Conv2d(config.channels[i], widths[i], 1) for i in range(SCALES))
         self.descend = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in range(SCALES - 1))
-        self.refine = nn.ModuleList(stack(widths[i], widths[i], 1) for i in range(SCALES))
+        self.refine = nn.ModuleList(
+            stack(widths[i], widths[i], 1 if i else config.imperfection_depth) for i in range(SCALES)
+        )
+        self.place = zero_conv(len(PLACES), widths[PLACES_AT]) if config.places else None
         self.head = nn.Conv2d(widths[0], KINDS, 1)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.constant_(self.head.bias, math.log(PRIOR / (1 - PRIOR)))  # type: ignore[arg-type]
 
-    def forward(self, features: ImageFeatures) -> Tensor:
+    def forward(self, features: ImageFeatures, where: Tensor | None = None) -> Tensor:
+        """where: `places` of the regions, (B, 7, any size); None for a face whose landmarks are unknown."""
         x = self.refine[-1](self.lateral[-1](features.maps[-1]))
         for i in reversed(range(SCALES - 1)):
             x = self.lateral[i](features.maps[i]) + upsample(self.descend[i](x), self.factors[i])
+            if i == PLACES_AT and self.place is not None and where is not None:
+                x = x + self.place(F.interpolate(where, x.shape[-2:], mode="bilinear", align_corners=False))
             x = self.refine[i](x)
         return self.head(x)
 

@@ -13,7 +13,7 @@ from .config import NetworkConfig
 from .control import Control, ControlMaps
 from .decoder import Decoder
 from .image_encoder import ImageEncoder, ImageFeatures
-from .imperfection import KINDS, FusedImperfection, GroundedImperfection, Selection, select
+from .imperfection import KINDS, FusedImperfection, GroundedImperfection, Selection, places, select
 from .latent_transformer import LatentTransformer
 from .layers import upsample
 from .llm_embedding import DialogueTokens, LanguageEmbedding
@@ -77,11 +77,14 @@ class RetouchNetwork(nn.Module):
         """E_img, once a photo."""
         return self.encoder(image)
 
-    def find(self, features: ImageFeatures) -> Tensor:
-        """Heat maps S of all kinds, (B, 12, h, w) in [0, 1] at the finest map's resolution (grounded IIP only)."""
+    def find(self, features: ImageFeatures, regions: Tensor | None = None) -> Tensor:
+        """Heat maps S of all kinds, (B, 12, h, w) in [0, 1] at the finest map's resolution (grounded IIP only).
+
+        regions: G, (B, 18, any size), from the face's landmarks.
+        """
         if not self.config.grounded:
             raise TypeError("the fused IIP has no heat maps a kind; it needs an instruction")
-        return self.imperfection(features).sigmoid()
+        return self.imperfection(features, None if regions is None else places(regions)).sigmoid()
 
     def forward(
         self, image: Tensor, request: Request, features: ImageFeatures | None = None, heat: Tensor | None = None
@@ -94,7 +97,7 @@ class RetouchNetwork(nn.Module):
     def select(self, features: ImageFeatures, request: Request, heat: Tensor | None = None) -> Selection:
         """IIP: where to edit."""
         if self.config.grounded:
-            heat = self.find(features) if heat is None else heat
+            heat = self.find(features, request.regions) if heat is None else heat
             regions, brush = (_fit(x, heat) for x in (request.regions, request.brush))
             assert regions is not None
             return select(heat, request.edit, request.keep, regions, brush)

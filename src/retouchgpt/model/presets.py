@@ -26,6 +26,9 @@ TINY = NetworkConfig(
     learned_gate=True,
     correction_limit=0.6,
     gate=(0.15, 0.5),
+    local_contrast=4.0,
+    imperfection_depth=0,
+    places=True,
     language_model=LanguageModelConfig(
         vocabulary=512, width=32, layers=1, heads=2, key_value_heads=2, feed_forward=64, context=256
     ),
@@ -47,12 +50,15 @@ COMPACT = NetworkConfig(
     control_grid=8,
     base_prompts=9,
     mask_prompts=9,
-    imperfection_width=40,
+    imperfection_width=32,
     text_width=384,
     grounded=True,
     learned_gate=True,
     correction_limit=0.6,
     gate=(0.15, 0.5),
+    local_contrast=4.0,
+    imperfection_depth=0,
+    places=True,
     language_model=LanguageModelConfig(
         vocabulary=2048, width=256, layers=5, heads=8, key_value_heads=4, feed_forward=640, context=512
     ),
@@ -80,6 +86,9 @@ PAPER = NetworkConfig(
     learned_gate=False,
     correction_limit=0.0,
     gate=(0.0, 1.0),
+    local_contrast=0.0,
+    imperfection_depth=1,
+    places=False,
     language_model=LanguageModelConfig(
         vocabulary=32000, width=4096, layers=32, heads=32, key_value_heads=32, feed_forward=11008, context=2048
     ),

@@ -70,12 +70,12 @@ def look(network: RetouchNetwork, pixels: NDArray[Any], face: Face) -> LookedAt:
     landmarks = alignment.apply(face.landmarks).astype(np.float32)
     allowed = _allowed(image, landmarks, size)
     crop = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].contiguous(memory_format=torch.channels_last)
+    side = size // network.config.strides[0]
+    regions = torch.from_numpy(region_maps(landmarks * (side / size), Extent(side, side)))[None]
     with fast(network):
         features = network.encode(crop)
-        heat = network.find(features).float()
-    side = heat.shape[-1]
+        heat = network.find(features, regions).float()
     gate = torch.from_numpy(cv2.resize(allowed, (side, side), interpolation=cv2.INTER_AREA))
-    regions = torch.from_numpy(region_maps(landmarks * (side / size), Extent(side, side)))[None]
     heat = heat * gate
     px = (size / side / alignment.scale) ** 2
     found = find(heat[0].numpy(), regions[0].numpy(), px)

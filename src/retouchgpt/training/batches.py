@@ -13,15 +13,22 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from retouchgpt.core.errors import BadData
+from retouchgpt.core.geometry import Extent
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.data.native import stack_by_kind
+from retouchgpt.model.imperfection import places
+from retouchgpt.photo.regions import region_maps
 
 FloatImage = NDArray[Any]
 KINDS = len(IMPERFECTIONS)
 VISIBLE = (0.5, 5.0)
 """8-bit levels of difference at which a mark begins to count as seen, and counts in full."""
-CROPS_A_SAMPLE = 2
+CROPS_A_SAMPLE = 4
 """Neighbouring indices that share one painted face, since reading it costs more than cutting a crop."""
+
+
+PLACE_STRIDE = 8
+"""Px a cell of the places map."""
 
 
 class Crop(NamedTuple):
@@ -29,7 +36,8 @@ class Crop(NamedTuple):
 
     image, target: (3, S, S) in [0, 1]; the target is the image without the asked imperfections. kinds: painted masks
     (12, s, s). ignore: (12, s, s), 1 where a native imperfection of the kind may lie. region: the instruction's,
-    (1, s, s), s = S / stride. words: (12,) asked kinds, 0 or 1.
+    (1, s, s), s = S / stride. words: (12,) asked kinds, 0 or 1. places: where on the face, (7, S / 8, S / 8), see
+    imperfection.places.
     """
 
     image: Tensor
@@ -38,6 +46,7 @@ class Crop(NamedTuple):
     ignore: Tensor
     region: Tensor
     words: Tensor
+    places: Tensor
 
     @property
     def asked(self) -> Tensor:
@@ -60,31 +69,35 @@ class PaintedCrops(Dataset[Crop]):
         if not self.samples:
             raise BadData(f"the painted cache {folder} is empty. Paint some samples first.")
         self.crop, self.stride, self.seed, self.augment = crop, stride, seed, augment
-        self._held: tuple[int, Any] = (-1, None)
+        self._held: tuple[int, Any, FloatImage] = (-1, None, np.zeros(0))
 
     def __len__(self) -> int:
         return 1 << 40
 
     def __getitem__(self, index: int) -> Crop:
         rng = np.random.default_rng((self.seed, index))
-        sample = self._sample(index // CROPS_A_SAMPLE)
+        sample, where = self._sample(index // CROPS_A_SAMPLE)
         asked = _ask(rng, tuple(sample.deltas))
-        layers, region = _cut(rng, sample, asked, self.crop, self.augment)
-        image, target, kinds, ignore = layers
+        image, target, kinds, ignore, region, where = _cut(rng, sample, where, asked, self.crop, self.augment)
         if self.augment:
             image, target = _camera(rng, image, target)
         size = (self.crop // self.stride, self.crop // self.stride)
         maps = [_resize(x, size[0], cv2.INTER_AREA) for x in (kinds, ignore, region)]
         words = np.array([k in asked for k in IMPERFECTIONS], np.float32)
         tensors = [_tensor(x) for x in (image, target, *maps)]
-        return Crop(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], torch.from_numpy(words))
+        return Crop(*tensors, torch.from_numpy(words), _tensor(where))
 
-    def _sample(self, number: int) -> Any:
-        """A painted face, read once for the crops that neighbouring indices cut from it."""
+    def _sample(self, number: int) -> tuple[Any, FloatImage]:
+        """A painted face and its places (H / 8, W / 8, 7), read once for the crops of neighbouring indices."""
         if self._held[0] != number:
             i = int(np.random.default_rng((self.seed, 1, number)).integers(self.samples))
-            self._held = (number, self.cache[i])
-        return self._held[1]
+            sample = self.cache[i]
+            height, width = sample.image.shape[:2]
+            small = Extent(width // PLACE_STRIDE, height // PLACE_STRIDE)
+            regions = region_maps(sample.landmarks / PLACE_STRIDE, small)
+            where = places(torch.from_numpy(regions[None]))[0].numpy().transpose(1, 2, 0)
+            self._held = (number, sample, np.ascontiguousarray(where))
+        return self._held[1], self._held[2]
 
 
 def _ask(rng: np.random.Generator, painted: tuple[str, ...]) -> tuple[str, ...]:
@@ -100,9 +113,9 @@ def _ask(rng: np.random.Generator, painted: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _cut(
-    rng: np.random.Generator, sample: Any, asked: tuple[str, ...], crop: int, augment: bool
-) -> tuple[tuple[FloatImage, FloatImage, FloatImage, FloatImage], FloatImage]:
-    """A crop around something asked: image, target, kinds, ignore, and the part of it that the instruction covers."""
+    rng: np.random.Generator, sample: Any, where: FloatImage, asked: tuple[str, ...], crop: int, augment: bool
+) -> list[FloatImage]:
+    """A crop around something asked: image, target, kinds, ignore, the part that the instruction covers, places."""
     height, width = sample.image.shape[:2]
     scale = float(rng.uniform(0.8, 1.3)) if augment and rng.random() < 0.5 else 1.0
     side = min(round(crop / scale), height, width)
@@ -122,10 +135,22 @@ def _cut(
     if side != crop:
         way = cv2.INTER_AREA if side > crop else cv2.INTER_LINEAR
         layers = [_resize(layer, crop, way) for layer in layers]
+    layers.append(_places(where, x, y, side, crop // PLACE_STRIDE))
     if augment and rng.random() < 0.5:
         layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
-    image, target, kinds, ignore, region = layers
-    return (image, target, kinds, ignore), region
+    return layers
+
+
+def _places(where: FloatImage, x: int, y: int, side: int, size: int) -> FloatImage:
+    """The part of the places map (h, w, 7) under a crop, (size, size, 7)."""
+    step = side / PLACE_STRIDE / size
+    matrix = np.array([[step, 0, x / PLACE_STRIDE + 0.5 * step - 0.5], [0, step, y / PLACE_STRIDE + 0.5 * step - 0.5]])
+    warped = [
+        cv2.warpAffine(np.ascontiguousarray(where[..., i : i + 4]), matrix, (size, size),
+                       flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+        for i in range(0, where.shape[2], 4)
+    ]  # fmt: skip
+    return np.concatenate(warped, 2)
 
 
 def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:

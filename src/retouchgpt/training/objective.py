@@ -29,7 +29,7 @@ def step_losses(
 ) -> dict[str, Tensor]:
     """Unweighted terms by name. The first `repairs` rows are repaired, `predicted` of them under the predicted mask."""
     features = network.encode(crop.image)
-    logits = network.imperfection(features).float()
+    logits = network.imperfection(features, crop.places).float()
     terms = {"mask": mask_loss(logits, crop.kinds, crop.ignore)}
     if weights.dice:
         terms["dice"] = dice_loss(logits, crop.kinds, crop.ignore)
@@ -71,7 +71,8 @@ def removal(network: RetouchNetwork, crop: Crop, *, painted_masks: bool) -> tupl
     if painted_masks:
         where: Selection = given(crop.asked)
     else:
-        where = given(crop.narrowed(network.find(features).float()))
+        logits = network.imperfection(features, crop.places).float()
+        where = given(crop.narrowed(logits.sigmoid()))
     out = network.repair(crop.image, features, where).image.float()
     changed = (crop.image - crop.target).abs().amax(1, keepdim=True).gt(2 * SEEN).float()
     after = ((out - crop.target).abs() * changed).sum((1, 2, 3))

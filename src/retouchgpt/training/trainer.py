@@ -67,7 +67,7 @@ class Trainer:
         self.recipe, self.out, self.validation = recipe, out, validation
         out.mkdir(parents=True, exist_ok=True)
         self.accelerator = Accelerator(mixed_precision=recipe.precision)
-        network = from_pretrained(recipe.start) if recipe.start else create(recipe.size, seed=recipe.seed)
+        network = begin(recipe)
         self.averaged = _copy(network)
         optimiser = torch.optim.Adam(_groups(network, recipe), lr=recipe.learning_rate, betas=recipe.betas)
         network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -229,6 +229,31 @@ class Trainer:
 
 
 SEEING = ("encoder", "imperfection")
+STEM = "encoder.levels.0.0.conv.weight"
+
+
+def begin(recipe: Recipe) -> RetouchNetwork:
+    """A fresh network of the recipe's size, with its start's weights wherever name and shape agree.
+
+    An encoder from before the second input goes on as it was: what the new channels add begins at zero. Raises BadData
+    when nothing agrees.
+    """
+    network = create(recipe.size, seed=recipe.seed)
+    if not recipe.start:
+        return network
+    start = from_pretrained(recipe.start)
+    if start.config == network.config:
+        return start
+    known, state = start.state_dict(), network.state_dict()
+    if known[STEM].shape[1] < state[STEM].shape[1] and known[STEM].shape[0] == state[STEM].shape[0]:
+        wider = torch.zeros_like(state[STEM])
+        wider[:, : known[STEM].shape[1]] = known[STEM]
+        known[STEM] = wider
+    taken = {k: v for k, v in known.items() if k in state and v.shape == state[k].shape}
+    if not taken:
+        raise BadData(f"{recipe.start} holds nothing that a network of size {recipe.size} can begin from")
+    network.load_state_dict(state | taken)
+    return network
 
 
 def _groups(network: RetouchNetwork, recipe: Recipe) -> list[dict[str, Any]]:
