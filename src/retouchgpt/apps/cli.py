@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("retouchgpt.apps.plan", "show what an instruction is understood as, without a photo"),
     "chat": ("retouchgpt.apps.chat", "a dialogue about one photo, with undo and redo"),
     "batch": ("retouchgpt.apps.batch", "retouch folders or a manifest of photos"),
+    "web": ("retouchgpt.apps.web", "the web app, on this computer's own address"),
     "demo": ("retouchgpt.apps.demo", "retouch a public-domain portrait, or your own, and show before and after"),
     "bench": ("retouchgpt.apps.bench", "measure quality on painted faces, or speed"),
     "train": ("retouchgpt.apps.train", "train, or go on training, a recipe"),
@@ -89,6 +90,14 @@ def _batch(sub: argparse.ArgumentParser) -> None:
     _model_arguments(sub)
 
 
+def _web(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--port", type=int, default=7860, help="port on 127.0.0.1, 0 for a free one (default: 7860)")
+    sub.add_argument("--upload-mb", type=_positive, default=200, help="largest file, in MB (default: 200)")
+    sub.add_argument("--photos", type=_positive, default=8, help="photos kept open at once (default: 8)")
+    sub.add_argument("--keep-minutes", type=_positive, default=60, help="an unused photo is put away (default: 60)")
+    _model_arguments(sub)
+
+
 def _demo(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("photo", nargs="?", help="your own photo (default: a public-domain portrait, with painted marks)")
     sub.add_argument("-i", "--instruction", help="your own instruction")
@@ -109,7 +118,7 @@ def _train(sub: argparse.ArgumentParser) -> None:
 
 
 ARGUMENTS = {
-    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "demo": _demo, "bench": _bench, "train": _train,
+    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "web": _web, "demo": _demo, "bench": _bench, "train": _train,
 }  # fmt: skip
 
 

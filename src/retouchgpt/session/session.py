@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,9 +143,23 @@ class Session:
         for turn in turns:
             self._retouch(turn)
         texts = "; ".join(t.text for t in turns)
-        edits = tuple(e for t in turns for e in t.plan.edits)
-        keep = tuple(k for t in turns for k in t.plan.keep)
-        return self._result(EditPlan("retouch", edits, keep), texts, {})
+        return self._result(_joined(turns), texts, {})
+
+    def revise(self, turns: Sequence[Turn], instruction: str) -> Result:
+        """Put these turns in force instead of those before, as one change; session.revision makes them.
+
+        instruction: the change in words. The answer is about the turns that are new, or about all when none is; with no
+        turns left this is `reset`. Raises NoSuchFace or BadSession.
+        """
+        for turn in turns:
+            self._check_faces(turn)
+        if not turns:
+            return self.reset()
+        told = [t for t in turns if not any(t is before for before in self.turns)] or list(turns)
+        who = () if any(not t.faces for t in told) else tuple(sorted({f for t in told for f in t.faces}))
+        self._push(tuple(turns))
+        own = {n: _joined([t for t in told if t.concerns(n)]) for n in self._numbers}
+        return self._result(_joined(told), instruction, {}, who, own)
 
     def script(self) -> list[dict[str, Any]]:
         """The turns in force as JSON, to replay on other photos: a manifest line's "turns" for `batch`.
@@ -247,14 +261,19 @@ class Session:
         ]
         return repair(network, face, merged(selections), self.engine.dialogue(turns[-1].text))
 
-    def _result(self, plan: EditPlan, instruction: str, timings: dict[str, float], who: tuple[int, ...] = ()) -> Result:
+    def _result(
+        self, plan: EditPlan, instruction: str, timings: dict[str, float], who: tuple[int, ...] = (),
+        own: Mapping[int, EditPlan] | None = None,
+    ) -> Result:  # fmt: skip
+        """who: faces that the answer is about, () for all. own: a plan for each face's number, where they differ."""
         start = time.perf_counter()
         rendered = self.render()
         timings = self._opening | timings | {"retouch": time.perf_counter() - start}
         start = time.perf_counter()
         others = EditPlan("inspect")
+        plans = {n: plan if not who or n in who else others for n in self._numbers} | dict(own or {})
         told = tuple(
-            self._tell(face, r, plan if not who or face.face.index in who else others, instruction)
+            self._tell(face, r, plans[face.face.index], instruction)
             for face, r in zip(self.faces, rendered.repairs, strict=True)
         )
         timings["answer"] = time.perf_counter() - start
@@ -322,6 +341,12 @@ def facts_of(face: LookedAt, repaired: Repair | None, plan: EditPlan) -> Facts:
         note="" if plan.intent == "decline" else plan.reason,
         about=about,
     )
+
+
+def _joined(turns: Sequence[Turn]) -> EditPlan:
+    """All that several turns edit and keep, as one plan."""
+    edits = tuple(e for t in turns for e in t.plan.edits)
+    return EditPlan("retouch", edits, tuple(k for t in turns for k in t.plan.keep))
 
 
 def _covers(kind: str, region: str, finding: Finding) -> bool:
