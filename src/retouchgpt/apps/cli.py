@@ -118,7 +118,8 @@ def _train(sub: argparse.ArgumentParser) -> None:
 
 
 ARGUMENTS = {
-    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "web": _web, "demo": _demo, "bench": _bench, "train": _train,
+    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "web": _web, "demo": _demo, "bench": _bench,
+    "train": _train,
 }  # fmt: skip
 
 

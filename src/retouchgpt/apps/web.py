@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -99,8 +100,10 @@ def listen(port: int) -> socket.socket:
 
 
 def run(options: argparse.Namespace) -> int:
-    folder = Path(tempfile.mkdtemp(prefix="retouchgpt-web-"))
     listener = listen(options.port)
+    folder = Path(tempfile.mkdtemp(prefix="retouchgpt-web-"))
+    # The server raises the signal again once it has ended in good order; uploads are then deleted before we go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         quiet_gradio(folder)
         from retouchgpt.session import RetouchGPT
@@ -112,6 +115,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"RetouchGPT listens on http://{HOST}:{listener.getsockname()[1]} (stop with Ctrl+C)", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
         server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        print("RetouchGPT has stopped; its copies of photos are deleted.", flush=True)
     finally:
         listener.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ A desk holds a session, the upload in a folder of its own, and the pictures that
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 import shutil
@@ -23,6 +24,8 @@ from .retouch import default_out, save_mask, write_json
 from .web_view import Shown
 
 PUT_AWAY = "Your photo was put away after a while without use, or to make room. Drop it again."
+LATEST = 9
+"""Pictures that a desk keeps: three views of before, after and mask."""
 log = logging.getLogger(__name__)
 FILES = ("photo", "mask", "report", "script")
 
@@ -57,10 +60,16 @@ class Desk:
         return session
 
     def show(self, pictures: dict[str, tuple[str, bytes]]) -> dict[str, str]:
-        """Put pictures, each a media type and bytes, in place of those before; returns the address of each."""
-        names = {name: secrets.token_urlsafe(8) for name in pictures}
-        self.pictures = {names[name]: picture for name, picture in pictures.items()}
-        return {name: f"/picture/{self.token}/{secret}" for name, secret in names.items()}
+        """Keep pictures, each a media type and bytes, for a while; returns the address of each.
+
+        A picture that did not change keeps its address. The last LATEST stay, since a page may still ask for those of
+        the view before.
+        """
+        named = {name: hashlib.sha256(data).hexdigest()[:24] for name, (_, data) in pictures.items()}
+        kept = {n: p for n, p in self.pictures.items() if n not in named.values()}
+        kept |= {named[name]: picture for name, picture in pictures.items()}
+        self.pictures = dict(list(kept.items())[-LATEST:])
+        return {name: f"/picture/{self.token}/{address}" for name, address in named.items()}
 
     def write(self, what: str) -> Path:
         """Write one of FILES into a folder that is new each time, and return the file.

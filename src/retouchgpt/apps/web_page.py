@@ -42,6 +42,7 @@ def theme() -> gr.themes.Base:
         input_placeholder_color="*neutral_600", input_placeholder_color_dark="*neutral_300",
         button_primary_background_fill="#1d4ed8", button_primary_background_fill_dark="#1d4ed8",
         button_primary_background_fill_hover="#1e40af", button_primary_background_fill_hover_dark="#1e40af",
+        checkbox_border_color="*neutral_500", checkbox_border_color_dark="*neutral_400",
         button_primary_text_color="white", button_primary_text_color_dark="white",
     )  # fmt: skip
 
@@ -61,27 +62,30 @@ def _parts(desks: Desks) -> Parts:
         "<h1>RetouchGPT</h1><p>Drop a portrait and say what should go. Everything stays on this computer.</p>",
         elem_classes="rg-title",
     )
-    parts["photo"] = gr.File(label="Photo", file_types=TYPES, height=110, elem_id="photo")
+    parts["photo"] = gr.File(label="Photo", file_types=TYPES, height=150, elem_id="photo")
     parts["status"] = gr.HTML('<p role="status">No photo yet.</p>', elem_classes="rg-status", elem_id="status")
-    with gr.Column(visible=False) as parts["work"], gr.Row():
-        with gr.Column(scale=3, min_width=320):
-            _picture_parts(parts)
-        with gr.Column(scale=2, min_width=320):
-            _dialogue_parts(parts)
+    with gr.Column(visible=False) as parts["work"]:
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                _picture_parts(parts)
+            with gr.Column(scale=2, min_width=320):
+                _dialogue_parts(parts)
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                _found_parts(parts)
+            with gr.Column(scale=2, min_width=320):
+                _edit_parts(parts)
     return parts
 
 
 def _picture_parts(parts: Parts) -> None:
-    viewer, edits = _asset("viewer.js"), _asset("edits.js")
     parts["place"] = gr.Dropdown([view.WHOLE], value=view.WHOLE, label="Look at", elem_id="place")
-    parts["viewer"] = gr.HTML({}, html_template='<div class="rg-viewer"></div>', js_on_load=viewer, elem_id="viewer")
+    parts["viewer"] = gr.HTML(
+        {}, html_template='<div class="rg-viewer"></div>', js_on_load=_asset("viewer.js"), elem_id="viewer"
+    )
     with gr.Row():
         for way, words in (("undo", "Undo"), ("redo", "Redo"), ("reset", "Start over")):
             parts[way] = gr.Button(words, size="md", min_width=80, elem_id=way)
-    with gr.Accordion("Edits and their strength", open=True):
-        parts["edits"] = gr.HTML([], html_template='<div class="rg-edits"></div>', js_on_load=edits, elem_id="edits")
-    with gr.Accordion("Download", open=True):
-        parts["files"] = gr.HTML("", elem_id="files")
 
 
 def _dialogue_parts(parts: Parts) -> None:
@@ -96,9 +100,21 @@ def _dialogue_parts(parts: Parts) -> None:
     with gr.Row():
         for i in range(SUGGESTED):
             parts[f"hint{i}"] = gr.Button("", size="sm", min_width=120, elem_classes="rg-hint")
+
+
+def _found_parts(parts: Parts) -> None:
     parts["found"] = gr.CheckboxGroup([], label="Found: tick what should go", elem_id="found")
     parts["percent"] = gr.Slider(5, 100, value=100, step=5, label="Strength of what is ticked, in per cent")
     parts["remove"] = gr.Button("Remove what is ticked", variant="primary", elem_id="remove")
+
+
+def _edit_parts(parts: Parts) -> None:
+    with gr.Accordion("Edits and their strength", open=True):
+        parts["edits"] = gr.HTML(
+            [], html_template='<div class="rg-edits"></div>', js_on_load=_asset("edits.js"), elem_id="edits"
+        )
+    with gr.Accordion("Download", open=True):
+        parts["files"] = gr.HTML("", elem_id="files")
 
 
 def _events(work: Work, parts: Parts) -> None:

@@ -39,8 +39,8 @@ class BadMask(UnusableInput):
 
 
 class Window(NamedTuple):
-    """A part of the photo on view. box: photo px. picture, mask: sizes in the browser. native: a photo px a picture
-    px."""
+    """A part of the photo on view. box: photo px. picture, mask: sizes in the browser. native: shown a
+    photo px a screen px, not fitted to the page."""
 
     box: Box
     picture: Extent
@@ -67,7 +67,7 @@ def window(place: str, faces: Sequence[Face], photo: Extent) -> Window:
     if place not in names:
         box = Box(0, 0, *photo)
         picture = _fitted(photo, LONG_SIDE)
-        return Window(box, picture, picture, picture == photo)
+        return Window(box, picture, picture, False)
     face = faces[names.index(place)].box
     box = face.grown(round(AROUND_FACE * face.extent.height)).clipped(photo)
     return Window(box, box.extent, _fitted(box.extent, LONG_SIDE), True)
@@ -78,7 +78,7 @@ def picture(pixels: NDArray[Any], to: Window, photo: Photo) -> tuple[str, bytes]
     part = pixels[to.box.slices]
     if part.dtype == np.uint16:
         part = np.rint(part / 257.0).astype(np.uint8)
-    if not to.native:
+    if to.picture != to.box.extent:
         part = cv2.resize(part, tuple(to.picture), interpolation=cv2.INTER_AREA)
     stream = io.BytesIO()
     profile = photo.icc if photo.mode != "CMYK" and not photo.grey else None
