@@ -53,7 +53,7 @@ def style() -> str:
 
 
 def _asset(name: str) -> str:
-    return files("retouchgpt.apps").joinpath("web_assets", name).read_text(encoding="utf-8")
+    return (files("retouchgpt.apps") / "web_assets" / name).read_text(encoding="utf-8")
 
 
 def _parts(desks: Desks) -> Parts:

@@ -126,11 +126,11 @@ class Work:
         said = "Use the mask as I painted it."
 
         def act(session: Session) -> Result:
-            shown, before = (desk.shown, desk.result) if desk else (None, None)
-            if shown is None or before is None:
+            shown = desk.shown if desk else None
+            if shown is None:
                 raise view.BadMask
             painted = view.painted_levels(_value(event, "mask"), shown.window)
-            mask = view.corrected(before.mask, shown, painted)
+            mask = view.corrected(session.selected(), shown, painted)
             return session.revise(with_mask(session.turns, mask), said)
 
         yield from self._turn(desk, chat, place, said, act)

@@ -20,7 +20,7 @@ from retouchgpt.core.vocabulary import ALL, PERMANENT, SOFTENED, spoken
 from retouchgpt.language.phrases import join, noun, place, sentence, thing
 
 from .saved import exact, quantised
-from .session import Turn
+from .session import Turn, where_painted
 
 LONGEST_LIST = 4
 """Kinds that a suggestion for "everything" may name before it says "all imperfections"."""
@@ -78,11 +78,12 @@ def without(turns: Sequence[Turn], turn: int, edit: int) -> tuple[Turn, ...]:
 def with_mask(turns: Sequence[Turn], mask: NDArray[np.floating]) -> tuple[Turn, ...]:
     """The turns with a mask (H, W) in [0, 1] at the photo's size that a user painted or corrected.
 
-    Edits then happen inside it and nowhere else, found or not. Where nothing is asked yet, everything in it goes.
+    Edits then happen inside it and nowhere else, found or not, and the mask alone says where. Where nothing is asked
+    yet, everything in it goes.
     """
     brush = quantised(mask)
     if turns:
-        return tuple(replace(t, brush=brush) for t in turns)
+        return tuple(replace(t, plan=where_painted(t.plan), brush=brush) for t in turns)
     return (Turn("Remove everything in the painted area.", EditPlan("retouch", (Edit(ALL),)), brush),)
 
 

@@ -18,7 +18,7 @@ from retouchgpt.core.people import addressed
 from retouchgpt.core.plan import Edit, EditPlan
 from retouchgpt.core.vocabulary import ALL
 from retouchgpt.language.dialogue import adjusted
-from retouchgpt.photo.composite import paste_all
+from retouchgpt.photo.composite import paste_all, to_photo
 from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
 
@@ -99,6 +99,7 @@ class Session:
         plan = self.engine.understand(text, tuple(t.plan for t in mine))
         understood = time.perf_counter() - start
         mask = None if brush is None else saved.quantised(brush)
+        plan = plan if mask is None else where_painted(plan)
         if plan.intent == "retouch":
             self._retouch(Turn(text, saved.exact(plan.scaled(strength)), mask, who))
         elif plan.intent == "adjust":
@@ -250,6 +251,18 @@ class Session:
         self._rendered = (self.turns, rendered)
         return rendered
 
+    def selected(self) -> NDArray[np.float32]:
+        """What the edits in force select, (H, W) in [0, 1] at the photo's size, before their strength.
+
+        Given back as a brush (revision.with_mask) it selects the same; painted on, it is a mask corrected by hand.
+        """
+        out, size = np.zeros(self.photo.pixels.shape[:2], np.float32), self.engine.network.config.image_size
+        for face, repaired in zip(self.faces, self.render().repairs, strict=True):
+            if repaired is not None:
+                mask = cv2.resize(repaired.kinds.max(0), (size, size), interpolation=cv2.INTER_LINEAR)
+                np.maximum(out, to_photo(mask, face.alignment, self.photo.extent), out=out)
+        return out
+
     def _repair(self, face: LookedAt) -> Repair | None:
         turns = [t for t in self.turns if t.concerns(face.face.index)]
         if not turns:
@@ -341,6 +354,14 @@ def facts_of(face: LookedAt, repaired: Repair | None, plan: EditPlan) -> Facts:
         note="" if plan.intent == "decline" else plan.reason,
         about=about,
     )
+
+
+def where_painted(plan: EditPlan) -> EditPlan:
+    """A plan whose places give way to a painted mask, which alone says where: each kind once, at its strongest."""
+    strengths: dict[str, float] = {}
+    for edit in plan.edits:
+        strengths[edit.imperfection] = max(edit.strength, strengths.get(edit.imperfection, 0.0))
+    return replace(plan, edits=tuple(Edit(kind, "face", strength) for kind, strength in strengths.items()))
 
 
 def _joined(turns: Sequence[Turn]) -> EditPlan:
