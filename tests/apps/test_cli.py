@@ -290,3 +290,24 @@ def test_version_and_help(capsys: Any) -> None:
             cli.main([flag])
         assert caught.value.code == 0
     assert "retouch" in capsys.readouterr().out
+
+
+def test_evaluate_writes_a_report_and_names_what_is_missing(
+    faces_folder: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retouchgpt.evaluation import evaluate as module
+    from retouchgpt.evaluation.methods import UNTOUCHED, untouched
+
+    monkeypatch.setattr(module, "chosen_methods", lambda recipe, engine: {UNTOUCHED: untouched})
+    recipe = tmp_path / "quick.yaml"
+    recipe.write_text("name: quick\ndraws: 5\nlpips: ''\n")
+    code, stdout, stderr = run(capsys, "evaluate", recipe, "--faces", faces_folder, "--out", tmp_path / "out")
+    assert (code, stderr) == (0, "")
+    assert "| input untouched |" in stdout
+    assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
+    code, _, stderr = run(capsys, "evaluate", recipe)
+    assert (code, stderr.count("\n")) == (3, 1)
+    assert "--faces" in stderr
+    code, _, stderr = run(capsys, "evaluate", tmp_path / "none.yaml", "--faces", faces_folder)
+    assert (code, stderr.count("\n")) == (3, 1)
+    assert "no such recipe" in stderr

@@ -15,7 +15,7 @@ from retouchgpt.model.imperfection import given
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.composite import paste, to_model
 from retouchgpt.photo.faces import Face
-from retouchgpt.session.face import LookedAt, look, repair, select
+from retouchgpt.session.face import LookedAt, Repair, look, repair, select
 
 from .cases import Answer, Case, Method
 from .metrics import Image, Mask
@@ -99,22 +99,31 @@ class Ours:
         return self._seen[1]
 
     def __call__(self, case: Case) -> Answer:
-        seen = self.seen(case)
-        where = given(self._true(case, seen)) if self.true_mask else select(self.network, seen, case.plan, None)
-        fixed = repair(self.network, seen, where, None)
+        fixed = self.repaired(case)
         if fixed is None:
             return untouched(case)
-        pasted = paste(case.image, fixed.correction, fixed.mask, seen.alignment)
+        pasted = paste(case.image, fixed.correction, fixed.mask, self.seen(case).alignment)
         return pasted.pixels, pasted.mask
 
+    def repaired(self, case: Case) -> Repair | None:
+        """The case's plan carried out in the model frame."""
+        seen = self.seen(case)
+        where = given(self._true(case, seen)) if self.true_mask else select(self.network, seen, case.plan, None)
+        return repair(self.network, seen, where, None)
+
     def _true(self, case: Case, seen: LookedAt) -> torch.Tensor:
-        side = seen.heat.shape[-1]
-        kinds = np.zeros((len(IMPERFECTIONS), side, side), np.float32)
+        kinds = np.zeros((len(IMPERFECTIONS), *seen.heat.shape[2:]), np.float32)
         for kind, alpha in case.alphas.items():
-            grey = np.rint(np.repeat(alpha[..., None], 3, 2) * 255).astype(np.uint8)
-            crop = to_model(grey, seen.alignment, seen.crop.shape[-1])[..., 0]
-            kinds[IMPERFECTIONS.index(kind)] = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+            kinds[IMPERFECTIONS.index(kind)] = at_heat(alpha, seen)
         return torch.from_numpy(kinds)[None]
+
+
+def at_heat(values: NDArray[np.floating], seen: LookedAt) -> NDArray[np.float32]:
+    """A map of the photo (H, W) in [0, 1] at the place and size of the heat maps, (h, w)."""
+    side = seen.heat.shape[-1]
+    grey = np.rint(np.repeat(values[..., None], 3, 2) * 255).astype(np.uint8)
+    crop = to_model(grey, seen.alignment, seen.crop.shape[-1])[..., 0]
+    return cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
 
 
 def rows(network: RetouchNetwork | None) -> Mapping[str, Method]:
