@@ -60,6 +60,8 @@ def _retouch(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--report", help="write a JSON report")
     sub.add_argument("--strength", type=_share, default=1.0, help="0 to 1, of every edit (default: 1)")
     sub.add_argument("--brush", help="a mask of the photo's size: edit inside its white, and nowhere else")
+    sub.add_argument("--steps", metavar="DIR", help="retouch in steps, each written to DIR; OUT is the last one")
+    sub.add_argument("--step-count", type=_positive, help="so many equal steps, instead of as the agent decides")
     sub.add_argument("--overwrite", action="store_true", help="replace files that exist")
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
