@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from retouchgpt.core.plan import Edit, EditPlan
-from retouchgpt.core.vocabulary import IMPERFECTIONS, spoken
+from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.data.dialogues import dialogue
 from retouchgpt.language.checking import check
 from retouchgpt.language.prompt import PROMPT_TOKENS, opening
@@ -19,18 +19,11 @@ from retouchgpt.training.language import IGNORED, sequence
 
 from .cases import Case
 from .language import essence
-from .methods import OURS, UNTOUCHED, Ours
+from .methods import OURS, UNTOUCHED, Ours, request
 from .tally import Tally
 
 SEED = 778
 """Of dialogues that no training run has seen."""
-
-
-def request(plan: EditPlan) -> str:
-    """A plan of one edit as a plain sentence."""
-    edit = plan.edits[0]
-    where = "" if edit.region == "face" else f" on the {spoken(edit.region)}"
-    return f"Please remove the {spoken(edit.imperfection)}{where}."
 
 
 def judge_answers(tally: Tally, engine: RetouchGPT, ours: Ours, own: Sequence[Case], absent: int) -> None:

@@ -24,7 +24,7 @@ from .answering import judge_answers, judge_tokens
 from .cases import Case, Method, Painted, cases, painted_faces
 from .groups import age_band, verdicts
 from .masks import TRUE, counts, soft_overlap
-from .methods import OURS, UNTOUCHED, Ours, at_heat, rows
+from .methods import OURS, UNTOUCHED, Ours, at_heat, request, rows
 from .metrics import Image, damage, error, fixed_pixels, locality, psnr, texture
 from .recipe import EvaluationRecipe
 from .sheets import strip
@@ -89,7 +89,7 @@ def evaluate(
 
 def chosen_methods(recipe: EvaluationRecipe, engine: RetouchGPT | None) -> dict[str, Method]:
     """The recipe's methods, *input untouched* first. Raises BadData on an unknown one."""
-    every = rows(None if engine is None else engine.network)
+    every = rows(None) if engine is None else rows(engine.network, lambda plan: engine.dialogue(request(plan)))
     unknown = [m for m in recipe.methods if m not in every]
     if unknown:
         raise BadData(f"no method {unknown[0]!r}; one of: {'; '.join(every)}.")

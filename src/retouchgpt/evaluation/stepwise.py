@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from retouchgpt.core.errors import BadData
+from retouchgpt.core.plan import EditPlan
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.model.agent import load_agent
-from retouchgpt.model.checkpoint import WEIGHTS, from_pretrained, sha256, shipped
+from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, shipped
+from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.composite import paste
 from retouchgpt.session.face import LookedAt, select
@@ -27,7 +29,7 @@ from retouchgpt.session.steps import Pace, repair_in_steps
 from retouchgpt.training.reinforcement import LOG
 
 from .cases import Case, cases, painted_faces
-from .methods import UNTOUCHED, Ours
+from .methods import UNTOUCHED, Ours, speech
 from .metrics import Image, damage, error, psnr
 from .tally import Cell, Tally
 
@@ -49,16 +51,16 @@ def paces(agents: Sequence[Path], most: int, weights: str | None = None) -> dict
 
 def compare(
     folder: Path, network: RetouchNetwork, table: Mapping[str, Pace | None], *, limit: int | None = None,
-    draws: int = 400, progress: bool = True,
+    draws: int = 400, speak: Callable[[EditPlan], DialogueTokens | None] | None = None, progress: bool = True,
 ) -> Tally:  # fmt: skip
     """Removal, gain, damage and steps of every pace on every request. Raises BadData on unusable faces."""
-    tally, ours, found = Tally(draws), Ours(network), False
+    tally, ours, found = Tally(draws), Ours(network, speak=speak), False
     for face in tqdm(painted_faces(folder, limit=limit, paintings=1), unit="face", disable=not progress, desc="steps"):
         for case in cases(face):
             found = True
             seen = ours.seen(case)
             for name, pace in table.items():
-                picture, steps = walk(network, seen, case, pace)
+                picture, steps = walk(ours, seen, case, pace)
                 key = [("steps", name), ("steps", name, case.kind)]
                 before = error(case.image, case.target, case.asked)
                 tally.add(face.face_id, key, "removal", before - error(picture, case.target, case.asked), before)
@@ -71,15 +73,15 @@ def compare(
     return tally
 
 
-def walk(network: RetouchNetwork, seen: LookedAt, case: Case, pace: Pace | None) -> tuple[Image, int]:
+def walk(ours: Ours, seen: LookedAt, case: Case, pace: Pace | None) -> tuple[Image, int]:
     """The picture after the last step, and how many there were."""
     if pace is None:
         return case.image, 0
 
     def choose(now: LookedAt):  # type: ignore[no-untyped-def]
-        return select(network, now, case.plan, None)
+        return select(ours.network, now, case.plan, None)
 
-    trail = repair_in_steps(network, seen, choose, None, pace)
+    trail = repair_in_steps(ours.network, seen, choose, ours.speak(case.plan), pace)
     if not trail:
         return case.image, 0
     return paste(case.image, trail[-1].correction, trail[-1].mask, seen.alignment).pixels, len(trail)
@@ -177,7 +179,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder for steps.md and curve.svg")
     options = parser.parse_args(arguments)
     table = paces(options.agents, options.most, sha256(options.weights / WEIGHTS))
-    text = report(compare(options.faces, from_pretrained(options.weights), table, limit=options.limit))
+    network = from_pretrained(options.weights)
+    speak = speech(network, options.weights) if (options.weights / LLM).is_dir() else None
+    text = report(compare(options.faces, network, table, limit=options.limit, speak=speak))
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "steps.md").write_text(text)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,13 +23,15 @@ from tqdm import tqdm
 
 from retouchgpt.core.errors import BadData
 from retouchgpt.model.agent import Action, Agent, AgentConfig, Seen, applied, load_agent, neutral, observe, save_agent
-from retouchgpt.model.checkpoint import WEIGHTS, from_pretrained, sha256, shipped
+from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, load_language_model, sha256, shipped
 from retouchgpt.model.imperfection import Selection, given
+from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
 
 from .batches import Crop, PaintedCrops
 from .losses import FLOOR_ERROR
 from .objective import SEEN
+from .trainer import spoken_request
 
 LOG = "log.jsonl"
 
@@ -97,16 +99,25 @@ class Standing(NamedTuple):
 
 
 class Environment:
-    """Episodes on a batch of crops. `reset`, then `step` until all rows are done; the retoucher is frozen."""
+    """Episodes on a batch of crops. `reset`, then `step` until all rows are done; the retoucher is frozen.
 
-    def __init__(self, network: RetouchNetwork, recipe: ReinforcementRecipe) -> None:
+    speak: the instruction that the LLM reads for a batch; without it the network runs without its LLM.
+    """
+
+    def __init__(
+        self,
+        network: RetouchNetwork,
+        recipe: ReinforcementRecipe,
+        speak: Callable[[Crop], DialogueTokens] | None = None,
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.recipe = recipe
+        self.recipe, self.speak = recipe, speak
 
     @torch.no_grad()
     def reset(self, crop: Crop, *, painted: bool = False) -> Tensor:
         """Begin with these photos; returns the first observation, (B, inputs). painted: masks as painted."""
         self.crop, self.painted, self.clock = crop, painted, 0
+        self.dialogue = None if self.speak is None else self.speak(crop)
         self.image, self.alive = crop.image, torch.ones(len(crop.image), dtype=torch.bool)
         self.asked = (crop.image - crop.target).abs().amax(1, keepdim=True).gt(SEEN).float()
         self.before = ((crop.image - crop.target).abs().mean(1, keepdim=True) * self.asked).sum((1, 2, 3)) + FLOOR_ERROR
@@ -124,7 +135,7 @@ class Environment:
         grid = (self.features.tokens.shape[-2], self.features.tokens.shape[-1])
         scales, taken = applied(action, self.crop.places, self.where, grid)
         with self._fast():
-            out = self.network.repair(self.image, self.features, taken, None, scales)
+            out = self.network.repair(self.image, self.features, taken, self.dialogue, scales)
         moving = self.alive[:, None, None, None]
         self.image = torch.where(moving, (self.image + out.correction.float()).clamp(0, 1), self.image)
         assert out.state is not None
@@ -299,7 +310,7 @@ def train_agent(
     generator = torch.Generator().manual_seed(recipe.seed)
     network = from_pretrained(weights)
     config = AgentConfig(network.config.width, recipe.hidden, recipe.most, sha256(weights / WEIGHTS))
-    agent, environment = Agent(config), Environment(network, recipe)
+    agent, environment = Agent(config), Environment(network, recipe, _speech(network, weights))
     stride = network.config.strides[0]
     stream = batches(PaintedCrops(data, crop=recipe.crop, stride=stride, seed=recipe.seed), recipe.batch)
     fixed = _validation_crops(recipe, validation or data, stride)
@@ -328,6 +339,15 @@ def train_agent(
     except KeyboardInterrupt:
         bar.close()
     return save_agent(agent, out)
+
+
+def _speech(network: RetouchNetwork, weights: Path) -> Callable[[Crop], DialogueTokens] | None:
+    """Attach the LLM that lies beside the weights, where one does; how a batch is put to it."""
+    if not (weights / LLM).is_dir():
+        return None
+    llm, tokenizer = load_language_model(weights / LLM)
+    network.embedding.attach(llm)
+    return lambda crop: tokenise(tokenizer, [spoken_request(words) for words in crop.words])
 
 
 def _validation_crops(recipe: ReinforcementRecipe, folder: Path, stride: int) -> list[Crop]:
