@@ -14,6 +14,7 @@ import numpy as np
 from retouchgpt.core.errors import OutputExists, OutputNotWritable
 from retouchgpt.core.people import addressed
 from retouchgpt.core.pixels import from_float
+from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import Face, numbered
 from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo
 from retouchgpt.session.result import Result, RetouchRequest, read_brush
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         say("writing")
         notes = write(photo, result, out, options)
         if options.faces_out:
-            save_numbered(photo, [seen.face for seen in session.faces], Path(options.faces_out), options.overwrite)
+            save_numbered(photo, [looked.face for looked in session.faces], Path(options.faces_out), options.overwrite)
     print(result.answer)
     for note in notes:
         print(f"Note: {note}.")
@@ -91,7 +92,7 @@ def save_mask(result: Result, out: Path, *, overwrite: bool = False) -> None:
 
 def save_numbered(photo: Photo, faces: Sequence[Face], out: Path, overwrite: bool) -> None:
     """A small copy of the photo with the faces' numbers."""
-    picture = Photo(path=None, pixels=numbered(photo.pixels, faces), format="PNG", mode="RGB")
+    picture = Photo(path=None, pixels=numbered(seen(photo.space, photo.pixels), faces), format="PNG", mode="RGB")
     save_photo(picture, picture.pixels, out, overwrite=overwrite)
 
 

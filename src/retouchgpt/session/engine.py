@@ -16,6 +16,7 @@ from retouchgpt.core.plan import EditPlan
 from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, shipped
 from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
+from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import FaceFinder, choose, shared_finder
 from retouchgpt.photo.files import Photo, open_photo
 
@@ -93,7 +94,7 @@ class RetouchGPT:
         opened = _as_photo(photo)
         timings = {"open": time.perf_counter() - start}
         start = time.perf_counter()
-        faces = choose(self.finder.find(_eight_bits(opened.pixels)), face)
+        faces = choose(self.finder.find(seen(opened.space, opened.pixels)), face)
         timings["faces"] = time.perf_counter() - start
         return Session(self, opened, faces, timings)
 
@@ -158,7 +159,3 @@ def _as_photo(photo: Any) -> Photo:
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a photo must be (H, W, 3) RGB, uint8 or uint16; got {array.dtype} {array.shape}")
     return Photo(path=None, pixels=array, format="PNG", mode="RGB")
-
-
-def _eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)

@@ -23,7 +23,7 @@ from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
 
 from . import saved
-from .face import LookedAt, Repair, look, merged, repair, select
+from .face import LookedAt, Repair, look, merged, placed, repair, select
 from .findings import outcomes
 from .result import FaceResult, Result, RetouchRequest
 
@@ -64,7 +64,7 @@ class Session:
         self.engine, self.photo = engine, photo
         self._opening = dict(timings)
         start = time.perf_counter()
-        self.faces: list[LookedAt] = [look(engine.network, photo.pixels, face) for face in faces]
+        self.faces: list[LookedAt] = [look(engine.network, photo.pixels, face, photo.space) for face in faces]
         self._opening["encode"] = time.perf_counter() - start
         self._states: list[tuple[Turn, ...]] = [()]
         self._ahead: list[tuple[Turn, ...]] = []
@@ -228,10 +228,9 @@ class Session:
         if self._rendered is not None and self._rendered[0] is self.turns:
             return self._rendered[1]
         repairs = tuple(self._repair(face) for face in self.faces)
-        placed = [
-            (r.correction, r.mask, f.alignment) for r, f in zip(repairs, self.faces, strict=True) if r is not None
-        ]
-        pasted = paste_all(self.photo.pixels, placed)
+        found = [(f, r) for f, r in zip(self.faces, repairs, strict=True) if r is not None]
+        parts = [placed(f, r, grey=self.photo.grey) for f, r in found]
+        pasted = paste_all(self.photo.pixels, parts, space=self.photo.space)
         rendered = Rendered(pasted.pixels, pasted.mask, repairs)
         self._rendered = (self.turns, rendered)
         return rendered
