@@ -17,6 +17,7 @@ from retouchgpt.core.pixels import from_float
 from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import Face, numbered
 from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo
+from retouchgpt.photo.layers import check_layers, save_layers
 from retouchgpt.session.result import Result, RetouchRequest, read_brush
 
 from .progress import Stages
@@ -41,6 +42,9 @@ def run(options: argparse.Namespace) -> int:
         result = session.instruct(request.instruction, strength=request.strength, brush=brush)
         say("writing")
         notes = write(photo, result, out, options)
+        if options.layers:
+            note = None if options.no_note else request.instruction
+            save_layers(photo, result.image, session.layers(), options.layers, overwrite=options.overwrite, note=note)
         if options.faces_out:
             save_numbered(photo, [looked.face for looked in session.faces], Path(options.faces_out), options.overwrite)
     print(result.answer)
@@ -61,6 +65,8 @@ def check_outputs(out: Path, options: argparse.Namespace) -> None:
     for picture in (options.mask_out, options.faces_out):
         if picture:
             check_output(picture, overwrite=options.overwrite)
+    if options.layers:
+        check_layers(options.layers, overwrite=options.overwrite)
     if options.report:
         check_text(Path(options.report), overwrite=options.overwrite)
 
@@ -74,7 +80,8 @@ def check_text(path: Path, *, overwrite: bool) -> None:
 
 def write(photo: Photo, result: Result, out: Path, options: argparse.Namespace) -> tuple[str, ...]:
     """Photo, mask and report; returns what the user should know."""
-    saved = save_photo(photo, result.image, out, overwrite=options.overwrite)
+    note = None if options.no_note else options.instruction
+    saved = save_photo(photo, result.image, out, overwrite=options.overwrite, note=note)
     notes = (*photo.notes, *saved.notes)
     if options.mask_out:
         save_mask(result, Path(options.mask_out), overwrite=options.overwrite)

@@ -170,7 +170,7 @@ def _parsed(icc: bytes, grey: bool) -> Space:
     if kind == b"GRAY":
         if not grey:
             raise ValueError("a grey profile on a colour photo")
-        return MatrixSpace(np.repeat(_curve(tags[b"kTRC"])[None], 3, 0), np.identity(3))
+        return MatrixSpace(np.repeat(_curve(tags[b"kTRC"])[None], 3, 0), np.diag((1.0, 1.0, 1.0)))
     if kind != b"RGB ":
         raise ValueError(f"it is for {kind.decode('ascii', 'replace').strip()}, not for RGB")
     if b"A2B0" in tags or connection != b"XYZ ":

@@ -378,13 +378,18 @@ def check_output(out: str | Path, *, overwrite: bool = False) -> str:
     kind = FORMATS.get(out.suffix.lower())
     if kind is None:
         raise UnsupportedPhoto(out, f"the suffix {out.suffix!r} is no format; use one of {', '.join(FORMATS)}")
+    check_place(out, overwrite=overwrite)
+    return kind
+
+
+def check_place(out: Path, *, overwrite: bool = False) -> None:
+    """That a file may be written here. Raises OutputNotWritable or OutputExists."""
     if not out.parent.is_dir():
         raise OutputNotWritable(out, "the folder does not exist")
     if not os.access(out.parent, os.W_OK):
         raise OutputNotWritable(out, "the folder is read-only")
     if os.path.exists(out) and not overwrite:  # noqa: PTH110 - Path.exists raises on a name too long
         raise OutputExists(out)
-    return kind
 
 
 def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[Image.Image, dict[str, Any]]:

@@ -137,8 +137,12 @@ def exif_of(image: Image.Image) -> bytes | None:
 def write(
     path: Path, pixels: Pixels, *, grey: bool, alpha: Pixels | None, icc: bytes | None, exif: bytes | None,
     xmp: bytes | None, iptc: bytes | None, dpi: tuple[float, float] | None,
+    extra: tuple[tuple[int, int, int, bytes, bool], ...] = (),
 ) -> None:  # fmt: skip
-    """Write (H, W, 3) pixels, uint8 or uint16, losslessly, with every block that is not None."""
+    """Write (H, W, 3) pixels, uint8 or uint16, losslessly, with every block that is not None.
+
+    extra: further tags as tifffile takes them (number, type, count, value, once), of little-endian data.
+    """
     import tifffile
 
     data = pixels[..., 0] if grey else pixels
@@ -152,6 +156,7 @@ def write(
     for number, block in ((XMP, xmp), (IPTC, iptc)):
         if block:
             tags.append((number, 1, len(block), block, True))
+    tags += extra
     tifffile.imwrite(
         path, data, iccprofile=icc, compression="zlib", compressionargs={"level": 2}, predictor=True, software="",
         extratags=tags, byteorder="<", **keywords,

@@ -16,11 +16,12 @@ from retouchgpt.core.errors import BadSession, NoSuchFace
 from retouchgpt.core.facts import Facts, Finding
 from retouchgpt.core.people import addressed
 from retouchgpt.core.plan import Edit, EditPlan
-from retouchgpt.core.vocabulary import ALL
+from retouchgpt.core.vocabulary import ALL, IMPERFECTIONS, spoken
 from retouchgpt.language.dialogue import adjusted
-from retouchgpt.photo.composite import paste_all
+from retouchgpt.photo.composite import EDGE, paste_all
 from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
+from retouchgpt.photo.layers import Layer, Part, split
 
 from . import saved
 from .face import LookedAt, Repair, look, merged, placed, repair, select
@@ -234,6 +235,19 @@ class Session:
         rendered = Rendered(pasted.pixels, pasted.mask, repairs)
         self._rendered = (self.turns, rendered)
         return rendered
+
+    def layers(self) -> tuple[Layer, ...]:
+        """What the instructions in force change, a layer for each kind and face, see photo.layers."""
+        rendered, size = self.render(), self.engine.network.config.image_size
+        parts = [
+            Part(
+                spoken(kind) + (f" (face {face.face.index})" if len(self.faces) > 1 else ""),
+                repaired.kinds[k], face.alignment, size,
+            )
+            for face, repaired in zip(self.faces, rendered.repairs, strict=True) if repaired is not None
+            for k, kind in enumerate(IMPERFECTIONS) if repaired.kinds[k].max() > EDGE
+        ]  # fmt: skip
+        return split(self.photo.pixels, rendered.pixels, parts)
 
     def _repair(self, face: LookedAt) -> Repair | None:
         turns = [t for t in self.turns if t.concerns(face.face.index)]
