@@ -177,7 +177,7 @@ def _parsed(icc: bytes, grey: bool) -> Space:
         return _sampled(icc)
     curves = np.stack([_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")])
     columns = [_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
-    matrix = np.linalg.inv(SRGB_D50) @ np.stack(columns, 1)
+    matrix: NDArray[np.float64] = np.linalg.solve(SRGB_D50, np.stack(columns, 1))
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-4:
         raise ValueError("its primaries are one colour")
     return MatrixSpace(curves, matrix)

@@ -229,6 +229,10 @@ def _read_tiff(path: Path, common: dict[str, Any] | None = None) -> Photo:
 def _read_eight(image: Image.Image, common: dict[str, Any], orientation: int) -> Photo:
     notes: list[str] = []
     alpha = None
+    if image.format == "TIFF":
+        image.filename = ""  # type: ignore[attr-defined]  # of a grey file that it maps into memory Pillow loses the turn
+        image.load()  # Pillow turns a TIFF itself while it decodes, and takes the tag away
+        orientation = int(image.getexif().get(0x0112, 1) or 1)
     if image.mode == "CMYK" or image.mode == "YCCK":
         by_profile = colour.ink_to_srgb(image, common["icc"])
         how = "CMYK to RGB" if by_profile is None else "CMYK to sRGB by its profile"
