@@ -428,7 +428,8 @@ def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[I
     elif kind == "WEBP":
         keywords |= {"lossless": True, "exact": True}
     elif kind == "TIFF":
-        keywords |= {"compression": "tiff_lzw"}
+        if not photo.exif:  # libtiff, which compresses, cannot be given directories of EXIF and GPS
+            keywords["compression"] = "tiff_lzw"
         if photo.xmp:
             keywords["tiffinfo"] = {tiff.XMP: photo.xmp}
     if kind in ("PNG", "TIFF") and photo.palette is not None and photo.indices is not None:
