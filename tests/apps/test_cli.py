@@ -327,3 +327,18 @@ def test_a_note_of_the_edit_is_written_unless_told_otherwise(photo: Path, tmp_pa
     assert files.open_photo(tmp_path / "declined.png").xmp is None
     run(capsys, "batch", photo, "--out", tmp_path / "out", "-i", "remove the acne")
     assert b"trainedAlgorithmicMedia".lower() in (files.open_photo(tmp_path / "out" / "photo.png").xmp or b"").lower()
+
+
+def test_outputs_never_land_on_one_another_or_on_the_photo(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    before, out = photo.read_bytes(), tmp_path / "o.png"
+    (tmp_path / "link.png").symlink_to(photo)
+    arguments = ("retouch", photo, "-i", "remove the acne", "-o", out, "--overwrite")
+    for more in (
+        ("--mask-out", out), ("--mask-out", photo), ("--mask-out", tmp_path / "link.png"), ("--report", photo),
+        ("--mask-out", tmp_path / "m.png", "--faces-out", tmp_path / "m.png"),
+    ):  # fmt: skip
+        code, _, stderr = run(capsys, *arguments, *more)
+        assert code == 3
+        assert "has this name" in stderr
+    assert photo.read_bytes() == before
+    assert not out.exists()

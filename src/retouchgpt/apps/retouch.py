@@ -16,7 +16,7 @@ from retouchgpt.core.people import addressed
 from retouchgpt.core.pixels import from_float
 from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import Face, numbered
-from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo
+from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo, whole
 from retouchgpt.photo.layers import check_layers, save_layers
 from retouchgpt.session.result import Result, RetouchRequest, read_brush
 
@@ -60,7 +60,14 @@ def default_out(photo: Path) -> Path:
 
 
 def check_outputs(out: Path, options: argparse.Namespace) -> None:
-    """Everything that will be written can be, before work begins."""
+    """Everything that will be written can be, before work begins, and nothing of it lands on another."""
+    taken = {os.path.realpath(options.photo): "the photo"}
+    for name in ("mask_out", "faces_out", "layers", "report"):
+        if path := getattr(options, name):
+            place = os.path.realpath(path)
+            if place == os.path.realpath(out) or place in taken:
+                raise OutputNotWritable(path, f"{taken.get(place, 'the result')} has this name")
+            taken[place] = "another output"
     check_output(out, overwrite=options.overwrite)
     for picture in (options.mask_out, options.faces_out):
         if picture:
@@ -105,11 +112,5 @@ def save_numbered(photo: Photo, faces: Sequence[Face], out: Path, overwrite: boo
 
 def write_json(path: Path, data: Any) -> None:
     """JSON that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputNotWritable(path, error.strerror or str(error)) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
