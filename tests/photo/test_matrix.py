@@ -76,11 +76,11 @@ def write(path: Path, codes: np.ndarray, depth: int, icc: bytes | None, orientat
         keywords = {"bit_depth": depth, "exif": exif.tobytes(), "enc_params": {"preset": "ultrafast"}}
         image.save(path, quality=-1, chroma=444, matrix_coefficients=0, **keywords)
     elif form == "avif":
-        keywords |= {"quality": 95, "subsampling": "4:4:4", "exif": exif}
+        keywords |= {"quality": 95, "subsampling": "4:4:4", "exif": exif, "speed": 10, "max_threads": 1}
         if depth == 8:
             Image.fromarray(codes).save(path, **keywords)
         else:
-            path.write_bytes(imagecodecs.avif_encode(codes, level=100, bitspersample=depth))
+            path.write_bytes(imagecodecs.avif_encode(codes, level=100, speed=10, bitspersample=depth, numthreads=1))
     else:
         keywords |= {"webp": {"lossless": True, "exact": True}, "jpg": {"quality": 90}}.get(form, {})
         Image.fromarray(codes).save(path, exif=exif, **keywords)

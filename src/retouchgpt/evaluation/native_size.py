@@ -146,9 +146,9 @@ def side_of(scale: float) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="retouchgpt.evaluation.native_size", description=(__doc__ or "").split("\n")[0]
-    )
+    about = (__doc__ or "").split("
+")[0]
+    parser = argparse.ArgumentParser(prog="retouchgpt.evaluation.native_size", description=about)
     parser.add_argument("--out", type=Path, default=Path("out/native_size"))
     parser.add_argument("--weights")
     parser.add_argument("--scales", type=float, nargs="*", default=SCALES)

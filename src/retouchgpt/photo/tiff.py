@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -33,6 +34,9 @@ class Deep(NamedTuple):
     xmp: bytes | None
     iptc: bytes | None
     orientation: int
+
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of a broken tag is no one's answer
 
 
 def size_of(path: Path) -> tuple[int, int, int]:
