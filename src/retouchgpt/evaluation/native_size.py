@@ -146,8 +146,7 @@ def side_of(scale: float) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    about = (__doc__ or "").split("
-")[0]
+    about = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="retouchgpt.evaluation.native_size", description=about)
     parser.add_argument("--out", type=Path, default=Path("out/native_size"))
     parser.add_argument("--weights")
