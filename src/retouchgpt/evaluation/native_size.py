@@ -32,12 +32,15 @@ RING = 12
 
 @dataclass(frozen=True)
 class Row:
-    """texture: fine energy of repaired skin over that of the skin around it, as amplitudes. scale: photo px a model
-    px. peak_mb: most memory of the process that opened, retouched and wrote the photo."""
+    """texture: fine energy of repaired skin over that of the skin around it, as amplitudes; texture_true: the same for
+    the correction that takes the painted marks away exactly at the model's size, which judges the pasting without the
+    network. scale: photo px a model px. peak_mb: most memory of the process that opened, retouched and wrote the photo.
+    """
 
     scale: float
     megapixels: float
     texture: float
+    texture_true: float
     edited_px: int
     seconds: float
     peak_mb: float
@@ -69,6 +72,22 @@ def texture(image: NDArray[Any], mask: NDArray[np.float32], step: int) -> float:
     return spread(fine[inside]) / spread(fine[ring])
 
 
+def texture_true(photo: NDArray[np.uint8]) -> float:
+    """Texture under the true correction of a photo that `portrait` made."""
+    from retouchgpt.core.geometry import face_alignment
+    from retouchgpt.data.portrait import clean_astronaut, painted_astronaut
+    from retouchgpt.photo.composite import paste, to_model
+    from retouchgpt.photo.faces import shared_finder
+
+    clean, painted = clean_astronaut(2), painted_astronaut(2).pixels
+    landmarks = shared_finder().find(clean)[0].landmarks
+    small, large = (face_alignment(landmarks * k, 512) for k in (1.0, len(photo) / len(clean)))
+    difference = to_model(clean, small, 512) - to_model(painted, small, 512)
+    mask = cv2.dilate((np.abs(difference).max(2) > 2 / 255).astype(np.float32), np.ones((3, 3)))
+    pasted = paste(photo, difference * mask[..., None], mask, large)
+    return texture(pasted.pixels, pasted.mask, round(1 / large.scale))
+
+
 def spread(values: NDArray[np.float32]) -> float:
     """Standard deviation as the middle of the values has it: lashes, hairs and lips around are not skin."""
     low, high = np.percentile(values, (15.87, 84.13))
@@ -92,7 +111,8 @@ def measure(side: int, weights: str | None, out: Path) -> Row:
     ratio = texture(result.image, result.mask, round(step)) if result.changed else float("nan")
     _sheet(photo.pixels, result.image, result.mask, out / f"native_{side}_cut.png")
     edited = int((result.mask > 0).sum())
-    return Row(round(step, 2), side * side / 1e6, round(ratio, 3), edited, round(seconds, 1), round(peak))
+    true = round(texture_true(photo.pixels), 3)
+    return Row(round(step, 2), side * side / 1e6, round(ratio, 3), true, edited, round(seconds, 1), round(peak))
 
 
 def _sheet(before: NDArray[Any], after: NDArray[Any], mask: NDArray[np.float32], path: Path) -> None:
