@@ -119,8 +119,8 @@ def _sheet(before: NDArray[Any], after: NDArray[Any], mask: NDArray[np.float32],
     """Before and after side by side, at native px, around the strongest part of the edit."""
     side = min(480, *mask.shape)
     density = cv2.boxFilter((mask > 0.5).astype(np.float32), -1, (side // 4, side // 4))
-    y, x = np.unravel_index(int(density.argmax()), density.shape)
-    y, x = (int(min(max(v - side // 2, 0), n - side)) for v, n in zip((y, x), mask.shape, strict=True))
+    middle = np.unravel_index(int(density.argmax()), density.shape)
+    y, x = (min(max(int(v) - side // 2, 0), n - side) for v, n in zip(middle, mask.shape, strict=True))
     cut = np.s_[y : y + side, x : x + side]
     cv2.imwrite(str(path), np.concatenate([before[cut], after[cut]], 1)[..., ::-1])
 
