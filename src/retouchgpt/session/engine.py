@@ -18,7 +18,7 @@ from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, s
 from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.colour import seen
-from retouchgpt.photo.faces import FaceFinder, choose, shared_finder
+from retouchgpt.photo.faces import LEAST_FACE_PX, FaceFinder, choose, shared_finder
 from retouchgpt.photo.files import Photo, open_photo
 
 from .session import Session
@@ -111,9 +111,11 @@ class RetouchGPT:
         opened = _as_photo(photo)
         timings = {"open": time.perf_counter() - start}
         start = time.perf_counter()
-        faces = choose(self.finder.find(seen(opened.space, opened.pixels)), face)
+        found = self.finder.find(seen(opened.space, opened.pixels))
+        faces = choose(found, face)
+        others = [f for f in found if f.width_px >= LEAST_FACE_PX and all(f is not c for c in faces)]
         timings["faces"] = time.perf_counter() - start
-        return Session(self, opened, faces, timings)
+        return Session(self, opened, faces, timings, others)
 
     def reopen(self, path: str | Path, photo: str | Path | None = None) -> Session:
         """A saved session with its undo and redo; `photo` where the file has moved.

@@ -64,8 +64,13 @@ class Rendered:
 class Session:
     """Instructions on one photo. Made by RetouchGPT.open; not shared between threads."""
 
-    def __init__(self, engine: RetouchGPT, photo: Photo, faces: list[Face], timings: dict[str, float]) -> None:
+    def __init__(
+        self, engine: RetouchGPT, photo: Photo, faces: list[Face], timings: dict[str, float],
+        others: Sequence[Face] = (),
+    ) -> None:  # fmt: skip
+        """faces: those that an instruction means when it names none. others: further ones, looked at when named."""
         self.engine, self.photo = engine, photo
+        self._others, self._asked = list(others), tuple(face.index for face in faces)
         self._opening = dict(timings)
         start = time.perf_counter()
         self.faces: list[LookedAt] = [look(engine.network, photo.pixels, face, photo.space) for face in faces]
@@ -117,14 +122,32 @@ class Session:
         return tuple(f.face.index for f in self.faces)
 
     def _addressed(self, instruction: str) -> tuple[tuple[int, ...], str]:
-        """Numbers of the faces that an instruction names, () for all, and the rest of it."""
+        """Numbers of the faces that an instruction names, () for all that are open, and the rest of it."""
         who, rest = addressed(instruction)
-        if not who or (len(self.faces) == 1 and not who.lower().startswith("face")):
-            return (), instruction
-        places = meant(who, [f.face for f in self.faces])
+        everyone = sorted([*(f.face for f in self.faces), *self._others], key=lambda face: face.index)
+        if not who or (len(everyone) == 1 and not who.lower().startswith("face")):
+            return () if self._numbers == self._asked else self._asked, instruction
+        places = meant(who, everyone)
         if not places:
-            raise NoSuchFace(who, len(self.faces))
-        return tuple(self._numbers[i] for i in places), rest
+            raise NoSuchFace(who, len(everyone))
+        numbers = tuple(everyone[i].index for i in places)
+        self._open([face for face in self._others if face.index in numbers])
+        return numbers, rest
+
+    def _open(self, faces: list[Face]) -> None:
+        """Look at further faces. What was said before meant those that were open then, and goes on to."""
+        if not faces:
+            return
+        before, tied = self._numbers, dict[int, Turn]()
+
+        def tie(state: tuple[Turn, ...]) -> tuple[Turn, ...]:
+            return tuple(tied.setdefault(id(t), t if t.faces else replace(t, faces=before)) for t in state)
+
+        self._states, self._ahead = [tie(s) for s in self._states], [tie(s) for s in self._ahead]
+        self._others = [face for face in self._others if all(face is not f for f in faces)]
+        new = [look(self.engine.network, self.photo.pixels, face, self.photo.space) for face in faces]
+        self.faces = sorted([*self.faces, *new], key=lambda looked: looked.face.index)
+        self._rendered = None
 
     def undo(self) -> Result:
         """Take back the last change; the image is then bit-identical to what it was before."""
