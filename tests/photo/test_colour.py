@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from retouchgpt.core.geometry import Extent
 from retouchgpt.core.pixels import linear_to_srgb, srgb_to_linear
 from retouchgpt.photo import profiles
-from retouchgpt.photo.colour import SRGB, GridSpace, MatrixSpace, brought_back, seen, space_of
+from retouchgpt.photo.colour import SRGB, GridSpace, MatrixSpace, _sampled, brought_back, seen, space_of
 from retouchgpt.photo.composite import paste
 from retouchgpt.photo.faces import Face, number, shared_finder
 from retouchgpt.photo.files import Photo, open_photo, save_photo
@@ -100,6 +100,11 @@ def test_grey_profiles() -> None:
 def test_profiles_of_tables_go_through_a_grid() -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     assert "not for RGB" in space_of(lab).note
+    icc = profiles.made(profiles.ADOBE_RGB)
+    sampled, exact = _sampled(icc), space_of(icc).space
+    some = np.random.default_rng(4).uniform(0.2, 0.8, (200, 3)).astype(np.float32)
+    assert np.abs(sampled.to_srgb(some) - exact.to_srgb(some)).max() < 2.5 / 255
+    assert np.abs(sampled.from_srgb(some) - exact.from_srgb(some)).max() < 2.5 / 255
     table = np.stack(np.meshgrid(*[np.linspace(0, 1, 33)] * 3, indexing="ij"), -1).astype(np.float32)
     space = GridSpace(table, table)
     values = np.random.default_rng(3).uniform(0, 1, (200, 3)).astype(np.float32)

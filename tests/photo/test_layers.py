@@ -11,8 +11,9 @@ import pytest
 import tifffile
 from psd_tools import PSDImage
 
-from retouchgpt.core.errors import CorruptPhoto, OutputExists, UnsupportedPhoto
+from retouchgpt.core.errors import CorruptPhoto, OutputExists, OutputNotWritable, UnsupportedPhoto
 from retouchgpt.core.geometry import Box, Similarity
+from retouchgpt.photo import layers as module
 from retouchgpt.photo import profiles
 from retouchgpt.photo.files import Photo, open_photo
 from retouchgpt.photo.layers import BACKGROUND, Layer, Part, has_layers, read_mask, save_layers, split
@@ -140,6 +141,16 @@ def test_an_edited_mask_and_a_hidden_layer_are_obeyed(tmp_path: Path) -> None:
     assert not mask[: box.y0 + 10].any()
     assert mask[box.y0 + 11, box.x0] == pytest.approx(128 / 255)
     assert mask[box.y0 + 20, box.x0] == 1
+
+
+def test_a_psd_that_would_be_too_large_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, after, layers = edit_of(np.uint8)
+    for name, limit, words in (("PSD_BYTES", 1000, "GB"), ("PSD_SIDE", 40, "px a side")):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, limit)
+            with pytest.raises(OutputNotWritable, match=words):
+                save_layers(photo, after, layers, tmp_path / "l.psd")
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_that_do_not_do(tmp_path: Path) -> None:

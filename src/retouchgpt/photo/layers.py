@@ -34,6 +34,7 @@ BACKGROUND = "Original"
 SUFFIXES = (".tif", ".tiff", ".psd")
 SOURCE_DATA = 37724
 """The TIFF tag that holds Photoshop's layers."""
+PSD_BYTES = 2 << 30
 PSD_SIDE = 30_000
 """Most px a side that a PSD holds."""
 NEAR = 8.0
@@ -120,6 +121,8 @@ def save_layers(
     with whole(out) as partial:
         if out.suffix.lower() == ".psd":
             _write_psd(partial, described, pixels, layers)
+            if partial.stat().st_size > PSD_BYTES:
+                raise ValueError(f"a PSD holds at most {PSD_BYTES >> 30} GB; use a layered TIFF")
         else:
             _write_tiff(partial, described, pixels, layers)
     return out
