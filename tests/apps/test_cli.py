@@ -292,6 +292,58 @@ def test_version_and_help(capsys: Any) -> None:
     assert "retouch" in capsys.readouterr().out
 
 
+def test_layers_flatten_to_the_output_and_an_edited_mask_is_obeyed(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    import psdtags
+    import tifffile
+
+    out, layered = tmp_path / "o.png", tmp_path / "l.tif"
+    arguments = ("retouch", photo, "-i", "remove the acne", "-o")
+    assert run(capsys, *arguments, out, "--layers", layered)[0] == 0
+    result, original = np.asarray(Image.open(out)), np.asarray(Image.open(photo))
+    assert np.array_equal(files.open_photo(layered).pixels, result)
+    source = psdtags.TiffImageSourceData.fromtiff(layered)
+    assert [layer.name for layer in source.layers] == ["Original", "acne"]
+    drawn = source.layers[1].channels[-1].data
+    drawn[: len(drawn) // 2] = 0
+    edited, again = tmp_path / "e.tif", tmp_path / "again.png"
+    tifffile.imwrite(edited, result, photometric="rgb", metadata=None, byteorder="<", extratags=[source.tifftag()])
+    assert run(capsys, *arguments, again, "--brush", edited)[0] == 0
+    middle = source.layers[1].rectangle.offset[0] + len(drawn) // 2
+    second = np.asarray(Image.open(again))
+    assert np.array_equal(second[: middle - 8], original[: middle - 8])
+    assert (second[middle + 8 :] != original[middle + 8 :]).any()
+    code, _, stderr = run(capsys, *arguments, tmp_path / "x.png", "--layers", tmp_path / "l.jpg")
+    assert code == 3
+    assert ".psd" in stderr
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_a_note_of_the_edit_is_written_unless_told_otherwise(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    for name, more in (("noted.png", ()), ("plain.png", ("--no-note",))):
+        assert run(capsys, "retouch", photo, "-i", "remove the acne", "-o", tmp_path / name, *more)[0] == 0
+    assert b"remove the acne" in (files.open_photo(tmp_path / "noted.png").xmp or b"")
+    assert files.open_photo(tmp_path / "plain.png").xmp is None
+    run(capsys, "retouch", photo, "-i", "make her nose smaller", "-o", tmp_path / "declined.png")
+    assert files.open_photo(tmp_path / "declined.png").xmp is None
+    run(capsys, "batch", photo, "--out", tmp_path / "out", "-i", "remove the acne")
+    assert b"trainedAlgorithmicMedia".lower() in (files.open_photo(tmp_path / "out" / "photo.png").xmp or b"").lower()
+
+
+def test_outputs_never_land_on_one_another_or_on_the_photo(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    before, out = photo.read_bytes(), tmp_path / "o.png"
+    (tmp_path / "link.png").symlink_to(photo)
+    arguments = ("retouch", photo, "-i", "remove the acne", "-o", out, "--overwrite")
+    for more in (
+        ("--mask-out", out), ("--mask-out", photo), ("--mask-out", tmp_path / "link.png"), ("--report", photo),
+        ("--mask-out", tmp_path / "m.png", "--faces-out", tmp_path / "m.png"),
+    ):  # fmt: skip
+        code, _, stderr = run(capsys, *arguments, *more)
+        assert code == 3
+        assert "has this name" in stderr
+    assert photo.read_bytes() == before
+    assert not out.exists()
+
+
 def test_evaluate_writes_a_report_and_names_what_is_missing(
     faces_folder: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
             continue
         turn += 1
         out = _next(folder, Path(options.photo), turn)
-        save_photo(photo, result.image, out)
+        note = None if options.no_note else "; ".join(t.text for t in session.turns)
+        save_photo(photo, result.image, out, note=note)
         print(out)
 
 

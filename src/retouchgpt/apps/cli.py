@@ -25,6 +25,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+BRUSH = "a mask of the photo's size, or a layered .tif or .psd with masks: edit inside its white, and nowhere else"
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; building it imports no command."""
     top = argparse.ArgumentParser(
@@ -41,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _photo_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("photo", help="JPEG, PNG, TIFF or WebP")
+    sub.add_argument("photo", help="JPEG, PNG, TIFF, WebP, HEIC or AVIF")
     _model_arguments(sub)
     which = 'largest, all, a number from 1, or a place: "the woman on the right" (default: largest)'
     sub.add_argument("--face", default="largest", help=which)
@@ -57,13 +60,19 @@ def _retouch(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("-o", "--out", help="where to write (default: PHOTO_retouched beside the photo)")
     sub.add_argument("--mask-out", help="write the edit mask, white where pixels changed")
     sub.add_argument("--faces-out", help="write a small picture with every opened face's number")
+    sub.add_argument("--layers", help="write a layered .tif or .psd: the original, and each kind of edit with its mask")
     sub.add_argument("--report", help="write a JSON report")
     sub.add_argument("--strength", type=_share, default=1.0, help="0 to 1, of every edit (default: 1)")
-    sub.add_argument("--brush", help="a mask of the photo's size: edit inside its white, and nowhere else")
+    sub.add_argument("--brush", help=BRUSH)
+    _note_argument(sub)
     sub.add_argument("--steps", metavar="DIR", help="retouch in steps, each written to DIR; OUT is the last one")
     sub.add_argument("--step-count", type=_positive, help="so many equal steps, instead of as the agent decides")
     sub.add_argument("--overwrite", action="store_true", help="replace files that exist")
     sub.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _note_argument(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--no-note", action="store_true", help="write no note of the edit into the picture's XMP")
 
 
 def _plan(sub: argparse.ArgumentParser) -> None:
@@ -75,6 +84,7 @@ def _plan(sub: argparse.ArgumentParser) -> None:
 def _chat(sub: argparse.ArgumentParser) -> None:
     _photo_arguments(sub)
     sub.add_argument("--out", help="folder for the pictures after each turn (default: beside the photo)")
+    _note_argument(sub)
     sub.add_argument("--session", help="file that the session is saved to after each turn, and reopened from")
 
 
@@ -88,6 +98,7 @@ def _batch(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--face", default="all", help="largest, all, a number from 1, or a place (default: all)")
     sub.add_argument("--strength", type=_share, default=1.0)
     sub.add_argument("--workers", type=_positive, default=1, help="processes (default: 1)")
+    _note_argument(sub)
     sub.add_argument("--resume", action="store_true", help="go on where an earlier run into --out stopped")
     _model_arguments(sub)
 

@@ -34,7 +34,7 @@ class PhotoNotFound(UnusableInput):
 
 class NotAnImage(UnusableInput):
     def __init__(self, path: str | Path) -> None:
-        super().__init__(f"not an image that can be read: {path}. Use JPEG, PNG, TIFF or WebP.")
+        super().__init__(f"not an image that can be read: {path}. Use JPEG, PNG, TIFF, WebP, HEIC or AVIF.")
         self.path = path
 
 

@@ -17,7 +17,8 @@ from retouchgpt.model.agent import Agent, load_agent
 from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, shipped
 from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
-from retouchgpt.photo.faces import FaceFinder, choose, shared_finder
+from retouchgpt.photo.colour import seen
+from retouchgpt.photo.faces import LEAST_FACE_PX, FaceFinder, choose, shared_finder
 from retouchgpt.photo.files import Photo, open_photo
 
 from .session import Session
@@ -110,9 +111,11 @@ class RetouchGPT:
         opened = _as_photo(photo)
         timings = {"open": time.perf_counter() - start}
         start = time.perf_counter()
-        faces = choose(self.finder.find(_eight_bits(opened.pixels)), face)
+        found = self.finder.find(seen(opened.space, opened.pixels))
+        faces = choose(found, face)
+        others = [f for f in found if f.width_px >= LEAST_FACE_PX and all(f is not c for c in faces)]
         timings["faces"] = time.perf_counter() - start
-        return Session(self, opened, faces, timings)
+        return Session(self, opened, faces, timings, others)
 
     def reopen(self, path: str | Path, photo: str | Path | None = None) -> Session:
         """A saved session with its undo and redo; `photo` where the file has moved.
@@ -175,7 +178,3 @@ def _as_photo(photo: Any) -> Photo:
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a photo must be (H, W, 3) RGB, uint8 or uint16; got {array.dtype} {array.shape}")
     return Photo(path=None, pixels=array, format="PNG", mode="RGB")
-
-
-def _eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
