@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from retouchgpt.photo.faces import Face, number
 from retouchgpt.core.geometry import Extent
+from retouchgpt.photo.faces import Face, number
 
 SIZE = (192, 176)
 BASE = Fraction(1, 600)

@@ -87,7 +87,8 @@ class NoVideoStream(UnusableInput):
 class CorruptVideo(UnusableInput):
     def __init__(self, path: str | Path, seconds: float, detail: str) -> None:
         super().__init__(
-            f"the video is damaged about {seconds:.1f} s in: {path} ({detail}). Cut it before that place or export it anew."
+            f"the video is damaged about {seconds:.1f} s in: {path} ({detail}). "
+            "Cut it before that place or export it anew."
         )
         self.path, self.seconds, self.detail = path, seconds, detail
 

@@ -1,13 +1,13 @@
 """One decoded picture of a clip in its own samples: looked at as RGB, edited without touching other samples.
 
-A correction is converted to the clip's own luma and chroma and added there. Converting the whole picture to RGB and back
-would move every pixel by rounding.
+A correction is converted to the clip's own luma and chroma and added there. Converting the whole picture to RGB and
+back would move every pixel by rounding.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import Box, Extent
 
-if TYPE_CHECKING:
-    from av import VideoFrame
-
+VideoFrame = Any
+"""PyAV's; its annotations differ from version to version."""
 WEIGHTS: dict[int, tuple[float, float]] = {
     1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087),
     9: (0.2627, 0.0593), 10: (0.2627, 0.0593),
@@ -50,7 +49,7 @@ class Layout(NamedTuple):
 @dataclass
 class Frame:
     """One picture. index: from 0 in order of showing. pts, duration: in the stream's time base. picture: planar.
-    matrix: see WEIGHTS. full: whether samples span the whole range. turn: quarter turns counter-clockwise to upright."""
+    matrix: see WEIGHTS. full: samples span the whole range. turn: quarter turns counter-clockwise to upright."""
 
     index: int
     pts: int
@@ -66,7 +65,7 @@ class Frame:
         return Extent(self.picture.width, self.picture.height)
 
     def rgb(self, bits: int = 0) -> NDArray[Any]:
-        """(H, W, 3) RGB as stored (not turned): uint8, or uint16 where `bits`, by default the clip's depth, is above 8."""
+        """(H, W, 3) RGB as stored (not turned): uint8, or uint16 where `bits` (by default the clip's) is above 8."""
         deep = (bits or self.layout.depth) > 8
         name = MATRIX_NAMES[self.matrix] if self.layout.kind == "yuv" else None
         return self.picture.to_ndarray(format="rgb48le" if deep else "rgb24", src_colorspace=name)
@@ -76,7 +75,7 @@ class Frame:
         kind = np.dtype("<u2") if self.layout.depth > 8 else np.dtype("u1")
         views = []
         for plane in self.picture.planes:
-            rows = np.frombuffer(plane, kind).reshape(plane.height, plane.line_size // kind.itemsize)
+            rows = np.frombuffer(memoryview(plane), kind).reshape(plane.height, plane.line_size // kind.itemsize)
             views.append(rows[:, : plane.width])
         return views
 
@@ -130,7 +129,7 @@ class Frame:
 
 
 def frame_of(picture: VideoFrame, index: int, pts: int, duration: int, turn: int) -> Frame:
-    """A decoded picture as a frame, its samples repacked where they do not lie in planes. Raises ValueError if none fit."""
+    """A decoded picture as a frame, its samples repacked where they do not lie in planes. Raises ValueError."""
     layout = layout_of(picture)
     if layout is None:
         kept = picture.colorspace, picture.color_range, picture.color_primaries, picture.color_trc

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 FloatImage = NDArray[Any]
 
-FLOW_SIDE = 256
+FLOW_SIDE = 384
 """Side of the pictures between which flow is measured."""
 LIGHT_SIDE = 32
 """Side of the maps that hold how light falls."""
@@ -43,12 +43,12 @@ class Flow:
     trust: NDArray[np.float32]
     gain: NDArray[np.float32]
 
-    def carry(self, values: FloatImage) -> NDArray[np.float32]:
-        """A map of the earlier view, (S, S) or (S, S, n) with n <= 4, in the later one."""
+    def carry(self, values: FloatImage, way: int = cv2.INTER_LINEAR) -> NDArray[np.float32]:
+        """A map of the earlier view, (S, S) or (S, S, n) with n <= 4, in the later one; way: OpenCV's interpolation."""
         side = values.shape[0]
         grid = self.at if side == self.at.shape[0] else _scaled(self.at, side)
         return cv2.remap(
-            np.asarray(values, np.float32), grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+            np.asarray(values, np.float32), grid, None, way, borderMode=cv2.BORDER_CONSTANT
         )  # fmt: skip
 
     def carry_stack(self, values: FloatImage) -> NDArray[np.float32]:
@@ -77,19 +77,19 @@ def flow(now: View, then: View) -> Flow:
     """Motion from `now` back to `then`."""
     even = _evened(now.grey), _evened(then.grey)
     moved = _measure().calc(*even, None)
-    moved = cv2.GaussianBlur(moved, (0, 0), 2.0)  # skin moves together; single places follow noise
+    moved = cv2.GaussianBlur(moved, (0, 0), FLOW_SIDE / 128)  # skin moves together; single places follow noise
     at = _grid(FLOW_SIDE) + moved
     light = cv2.remap(then.light, _scaled(at, LIGHT_SIDE), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     gain = ((now.light + 0.03) / (light + 0.03)).clip(*LIGHT)
     carried = cv2.remap(even[1], at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).astype(np.float32)
-    apart = cv2.GaussianBlur(np.abs(carried - even[0].astype(np.float32)) / 255, (0, 0), 4.0)
+    apart = cv2.GaussianBlur(np.abs(carried - even[0].astype(np.float32)) / 255, (0, 0), FLOW_SIDE / 64)
     return Flow(at, ((LOST - apart) / (LOST - SURE)).clip(0, 1), gain)
 
 
 def _evened(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Grey without slow changes of light, so that neither flow nor trust takes a moving shadow for motion."""
     values = grey.astype(np.float32)
-    slow = cv2.GaussianBlur(values, (0, 0), 16.0)
+    slow = cv2.GaussianBlur(values, (0, 0), FLOW_SIDE / 16)
     return np.rint((values * (110 / (slow + 8))).clip(0, 255)).astype(np.uint8)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,7 @@ from retouchgpt.core.errors import (
 )
 from retouchgpt.core.geometry import Extent
 
-from .frames import Frame, frame_of
-
-if TYPE_CHECKING:
-    from av import VideoFrame
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
+from .frames import Frame, VideoFrame, frame_of
 
 LIMIT_PIXELS = 40_000_000
 """Largest picture of a clip: 8K has 33 million px."""
@@ -89,7 +84,9 @@ class Clip:
 
     def _frame(self, picture: VideoFrame, index: int, pts: int) -> Frame:
         if (picture.width, picture.height) != self.extent:
-            raise UnsupportedVideo(self.path, "the picture changes its size in the middle. Cut it into clips of one size.")
+            raise UnsupportedVideo(
+                self.path, "the picture changes its size in the middle. Cut it into clips of one size."
+            )
         try:
             return frame_of(picture, index, pts, int(picture.duration or 0), self.turn)
         except ValueError as error:
@@ -137,7 +134,7 @@ def open_clip(path: str | Path) -> Clip:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
+def opened(path: Path) -> Iterator[Any]:
     """An open file; only files are read, whatever a playlist in it says. Raises PhotoNotFound or NotAVideo."""
     av = pyav()
     if not path.is_file():
@@ -151,7 +148,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def _main(container: InputContainer, path: Path) -> VideoStream:
+def _main(container: Any, path: Path) -> Any:
     """The moving picture; covers and thumbnails are none."""
     av = pyav()
     for stream in container.streams.video:
@@ -162,7 +159,7 @@ def _main(container: InputContainer, path: Path) -> VideoStream:
     raise NoVideoStream(path)
 
 
-def _decoded(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[VideoFrame]:
+def _decoded(container: Any, stream: Any, path: Path) -> Iterator[VideoFrame]:
     av = pyav()
     at = 0.0
     try:

@@ -15,18 +15,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from retouchgpt.core.errors import OutputExists, OutputNotWritable, UnsupportedVideo
 
 from .frames import Frame
 from .segments import Packet
 from .video import Clip, opened, pyav
-
-if TYPE_CHECKING:
-    from av.codec.context import CodecContext
-    from av.container import InputContainer, OutputContainer
-    from av.stream import Stream
 
 CONTAINERS = {
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi", ".ts": "mpegts",
@@ -49,6 +44,7 @@ QUALITY: dict[str, dict[str, str]] = {
     "mpeg4": FINE | {"bf": "0"}, "mpeg2video": FINE | {"bf": "0"}, "mjpeg": FINE, "wmv2": FINE,
     "dnxhd": {"profile": "dnxhr_hqx"}, "ffv1": {"level": "3"},
 }  # fmt: skip
+AGAIN = "the video was coded again, so pixels outside the edit move with the codec (--lossless keeps them)"
 LOSSLESS = ("ffv1", "huffyuv", "utvideo", "rawvideo", "png")
 X264_FORMATS = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "gray", "gray10le")
 
@@ -118,7 +114,11 @@ def _lossless(clip: Clip, out: Path, kind: str) -> Coding:
 
 def _coding(clip: Clip, coder: str, pix_fmt: str) -> Coding:
     exact = coder in LOSSLESS and pix_fmt == clip.pix_fmt.replace("yuvj", "yuv")
-    notes = [] if exact else ["the video was coded again, so pixels outside the edit move with the codec (--lossless keeps them)"]
+    notes = (
+        []
+        if exact
+        else ["the video was coded again, so pixels outside the edit move with the codec (--lossless keeps them)"]
+    )
     if coder != CODERS.get(clip.codec, clip.codec):
         notes.append(f"{clip.codec} cannot be written here; {coder} was used")
     depth = 10 if "10" in pix_fmt else 12 if "12" in pix_fmt else 16 if "16" in pix_fmt else 8
@@ -150,7 +150,9 @@ def _formats(coder: str, clip: Clip) -> Iterator[str]:
     known, plain = _known(coder), clip.pix_fmt.replace("yuvj", "yuv")
     deep = [f"{f}10le" for f in ("yuv422p", "yuv420p", "yuv444p")] if clip.depth > 8 else []
     without_alpha = plain.replace("yuva", "yuv").replace("gbrap", "gbrp")
-    for name in dict.fromkeys((plain, without_alpha, *deep, "yuv420p", "yuv422p", "yuvj420p", "yuv444p", "yuv422p10le")):
+    for name in dict.fromkeys(
+        (plain, without_alpha, *deep, "yuv420p", "yuv422p", "yuvj420p", "yuv444p", "yuv422p10le")
+    ):
         if name in known:
             yield name
 
@@ -179,7 +181,7 @@ def check_streams(clip: Clip, coding: Coding, out: Path) -> None:
         raise UnsupportedVideo(out, f"this container cannot hold it ({error}). Choose .mkv.") from error
 
 
-def configure(context: CodecContext, clip: Clip, coding: Coding) -> None:
+def configure(context: Any, clip: Clip, coding: Coding) -> None:
     """Set up a coder; the same settings every time, so that segments fit together."""
     context.width, context.height = clip.extent
     context.pix_fmt = coding.pix_fmt
@@ -243,9 +245,7 @@ def write_clip(
             with av.open(str(partial), "w", format=container_of(out), options=_muxing(out)) as target:
                 stream, others, notes = _streams(clip, coding, source, target, out)
                 target.start_encoding()
-                merged = heapq.merge(
-                    _own(packets, stream, clip), _others(source, others), key=lambda timed: timed[0]
-                )
+                merged = heapq.merge(_own(packets, stream, clip), _others(source, others), key=lambda timed: timed[0])
                 for _, packet in merged:
                     target.mux(packet)
         except (av.error.FFmpegError, ValueError) as error:
@@ -283,11 +283,11 @@ def _muxing(out: Path) -> dict[str, str]:
 
 
 def _streams(
-    clip: Clip, coding: Coding, source: InputContainer, target: OutputContainer, out: Path
-) -> tuple[Stream, dict[int, Stream], tuple[str, ...]]:
+    clip: Clip, coding: Coding, source: Any, target: Any, out: Path
+) -> tuple[Any, dict[int, Any], tuple[str, ...]]:
     """The target's streams in the source's order: the coded one, and copies of the others by the source's number."""
     notes: list[str] = []
-    copies: dict[int, Stream] = {}
+    copies: dict[int, Any] = {}
     coded: Any = None
     for stream in source.streams:
         if stream.index == clip.index:
@@ -314,7 +314,7 @@ def _streams(
     return coded, copies, tuple(notes)
 
 
-def _copy(stream: Stream, target: OutputContainer) -> Stream | None:
+def _copy(stream: Any, target: Any) -> Any:
     av = pyav()
     try:
         copy = target.add_stream_from_template(stream, opaque=True)
@@ -326,7 +326,7 @@ def _copy(stream: Stream, target: OutputContainer) -> Stream | None:
     return copy
 
 
-def _own(packets: Iterable[Packet], stream: Stream, clip: Clip) -> Iterator[tuple[Fraction, Any]]:
+def _own(packets: Iterable[Packet], stream: Any, clip: Clip) -> Iterator[tuple[Fraction, Any]]:
     av = pyav()
     for coded in packets:
         packet = av.Packet(coded.data)
@@ -336,7 +336,7 @@ def _own(packets: Iterable[Packet], stream: Stream, clip: Clip) -> Iterator[tupl
         yield coded.pts * clip.time_base, packet
 
 
-def _others(source: InputContainer, copies: dict[int, Stream]) -> Iterator[tuple[Fraction, Any]]:
+def _others(source: Any, copies: dict[int, Any]) -> Iterator[tuple[Fraction, Any]]:
     if not copies:
         return
     last = Fraction(0)

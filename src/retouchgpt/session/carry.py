@@ -29,10 +29,14 @@ from retouchgpt.photo.regions import protected_map
 from .face import LookedAt, Repair, look, repair, select
 from .session import facts_of
 
+KEY = 10
+"""Frames from one look to the next."""
 KEPT = 0.6
-"""Weight of what was carried to a key frame against the fresh look there."""
+"""Weight of what was carried over KEY frames to a key frame against the fresh look there; over fewer it weighs more."""
 FADE = 6
 """Frames over which a correction comes or goes with a face that enters or is lost."""
+SOFT = 0.6
+"""Blur of a fresh correction in model px: what is finer is the frame's own grain, which must not be carried along."""
 LEAST = 0.25 / 255
 """A change below this is none: a quarter of an 8-bit level."""
 
@@ -43,8 +47,10 @@ Chooser = Callable[[LookedAt, int], Selection]
 
 @dataclass(frozen=True)
 class Key:
-    """A face at a key frame. correction: (S, S, 3), mask: (S, S), heat: (12, h, w), all float32 in the model frame."""
+    """A face at a key frame, number `index`. correction: (S, S, 3), mask: (S, S), heat: (12, h, w), all float32 in the
+    model frame."""
 
+    index: int
     view: View
     correction: NDArray[np.float32]
     mask: NDArray[np.float32]
@@ -53,13 +59,14 @@ class Key:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Itself as arrays that a file can hold."""
         return {
-            "grey": self.view.grey, "light": self.view.light, "correction": self.correction, "mask": self.mask,
-            "heat": self.heat,
+            "index": np.array(self.index), "grey": self.view.grey, "light": self.view.light,
+            "correction": self.correction, "mask": self.mask, "heat": self.heat,
         }  # fmt: skip
 
     @classmethod
     def of(cls, arrays: dict[str, NDArray[Any]]) -> Key:
-        return cls(View(arrays["grey"], arrays["light"]), arrays["correction"], arrays["mask"], arrays["heat"])
+        view_ = View(arrays["grey"], arrays["light"])
+        return cls(int(arrays["index"]), view_, arrays["correction"], arrays["mask"], arrays["heat"])
 
 
 class Placed(NamedTuple):
@@ -92,21 +99,23 @@ class Looker:
         seen = look(self.network, pixels, face)
         now = view(seen.crop[0].permute(1, 2, 0).numpy())
         back = None if before is None else flow(now, before.view)
-        seen = self._remembering(seen, before, back)
+        kept = 0.0 if before is None else self.kept ** ((index - before.index) / KEY)
+        seen = _remembering(seen, before, back, kept)
         fixed = repair(self.network, seen, self.choose(seen, index), self.tokens)
         facts = facts_of(seen, fixed, self.plan)
-        correction, mask = _blended(fixed, seen, before, back, self.kept)
+        correction, mask = _blended(fixed, seen, before, back, kept)
         area = 0 if fixed is None else int(fixed.changed.sum())
-        return Key(now, correction, mask, seen.heat[0].numpy()), facts, area
+        return Key(index, now, correction, mask, seen.heat[0].numpy()), facts, area
 
-    def _remembering(self, seen: LookedAt, before: Key | None, back: Flow | None) -> LookedAt:
-        """What is seen, steadied by what was seen at the key before."""
-        if before is None or back is None:
-            return seen
-        old = back.carry_stack(before.heat)
-        weight = self.kept * back.trusted(old.shape[-1])
-        heat = weight * old + (1 - weight) * seen.heat[0].numpy()
-        return replace(seen, heat=torch.from_numpy(heat)[None].to(seen.heat.dtype))
+
+def _remembering(seen: LookedAt, before: Key | None, back: Flow | None, kept: float) -> LookedAt:
+    """What is seen, steadied by what was seen at the key before."""
+    if before is None or back is None:
+        return seen
+    old = back.carry_stack(before.heat)
+    weight = kept * back.trusted(old.shape[-1])
+    heat = weight * old + (1 - weight) * seen.heat[0].numpy()
+    return replace(seen, heat=torch.from_numpy(heat)[None].to(seen.heat.dtype))
 
 
 def by_plan(network: RetouchNetwork, plan: EditPlan) -> Chooser:
@@ -118,15 +127,20 @@ def _blended(
     fixed: Repair | None, seen: LookedAt, before: Key | None, back: Flow | None, kept: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     size = seen.allowed.shape[0]
-    fresh = np.zeros((size, size, 3), np.float32) if fixed is None else fixed.correction
+    fresh = np.zeros((size, size, 3), np.float32) if fixed is None else _softened(fixed, seen)
     mask = np.zeros((size, size), np.float32) if fixed is None else fixed.mask
     if before is None or back is None:
         return fresh, mask
     weight = kept * back.trusted(size)
-    old, there = back.lit(back.carry(before.correction)), back.carry(before.mask)
+    old, there = back.lit(back.carry(before.correction, cv2.INTER_CUBIC)), back.carry(before.mask)
     allowed = (seen.allowed > 0).astype(np.float32)
     correction = weight[..., None] * old + (1 - weight)[..., None] * fresh
     return correction * allowed[..., None], (weight * there + (1 - weight) * mask) * allowed
+
+
+def _softened(fixed: Repair, seen: LookedAt) -> NDArray[np.float32]:
+    soft = cv2.GaussianBlur(fixed.correction, (0, 0), SOFT)
+    return soft * (seen.allowed > 0).astype(np.float32)[..., None]
 
 
 def between(
@@ -147,7 +161,7 @@ def between(
             continue
         back = flow(now, key.view)
         weight = share * back.trusted(size)
-        correction += weight[..., None] * back.lit(back.carry(key.correction))
+        correction += weight[..., None] * back.lit(back.carry(key.correction, cv2.INTER_CUBIC))
         mask += weight * back.carry(key.mask)
         total += weight
     strength = presence * np.minimum(1, 2 * total) / np.maximum(total, 1e-4) * _free(alignment, face, size)

@@ -23,10 +23,8 @@ from retouchgpt.photo.segments import State
 from retouchgpt.photo.tracking import Scenes, Track, Tracker
 from retouchgpt.photo.video import as_stored, upright
 
-from .carry import FADE, Key, Looker, Placed, at_key, between, facts_from_json
+from .carry import FADE, KEY, Key, Looker, Placed, at_key, between, facts_from_json
 
-KEY = 10
-"""Frames from one look to the next."""
 SEARCH = 3
 """Where no face is followed, every so many frames the whole picture is searched."""
 
@@ -200,7 +198,7 @@ class ClipSession:
         if not placed:
             return Edited(frame, None)
         before = frame.rgb(16)
-        pasted = paste_all(before, [tuple(p) for p in placed])
+        pasted = paste_all(before, [(p.correction, p.mask, p.alignment) for p in placed])
         inside = pasted.mask > 0
         if not inside.any():
             return Edited(frame, None)

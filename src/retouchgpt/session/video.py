@@ -14,7 +14,15 @@ from retouchgpt.core.people import EVERYONE, addressed
 from retouchgpt.core.plan import EditPlan
 from retouchgpt.photo.segments import Segments
 from retouchgpt.photo.video import Clip, open_clip, upright
-from retouchgpt.photo.video_out import Coder, Coding, check_clip_output, check_streams, choose_coding, copy_clip, write_clip
+from retouchgpt.photo.video_out import (
+    Coder,
+    Coding,
+    check_clip_output,
+    check_streams,
+    choose_coding,
+    copy_clip,
+    write_clip,
+)
 
 from .carry import Looker, by_plan
 from .clip import ClipSession, Edited, Story
@@ -250,12 +258,10 @@ class Job:
         """Each face's answer as measured on one frame, and in how many frames something changed."""
         if not faces:
             return self.plan.reason or "Nothing was edited."
-        if len(faces) == 1:
-            said = faces[0]["answer"]
-        else:
-            said = " ".join(f"Face {f['index']}: {f['answer']}" for f in faces)
+        several = " ".join(f"Face {f['index']}: {f['answer']}" for f in faces)
+        said = str(faces[0]["answer"]) if len(faces) == 1 else several
         if self.plan.intent != "retouch":
-            return str(said)
+            return said
         if edited == 0:
             return f"{said} No frame was changed."
         return f"{said} Counts are of one frame a face; {edited} of {frames} frames were changed."
