@@ -20,7 +20,7 @@ FLOW_SIDE = 384
 """Side of the pictures between which flow is measured."""
 LIGHT_SIDE = 32
 """Side of the maps that hold how light falls."""
-SURE, LOST = 0.05, 0.12
+SURE, LOST = 0.03, 0.08
 """Difference of carried and real grey (of 1) up to which flow is trusted, and from which it is not at all."""
 LIGHT = (0.5, 2.0)
 """Bounds of the gain by which a correction follows the light."""

@@ -51,7 +51,7 @@ X264_FORMATS = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "
 
 @dataclass(frozen=True)
 class Coding:
-    """How the moving picture is coded. lossless: samples come back as they went in. notes: what the user should know."""
+    """How the moving picture is coded. lossless: samples come back as they went in. notes: for the user."""
 
     coder: str
     pix_fmt: str
