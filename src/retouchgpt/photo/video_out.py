@@ -32,6 +32,7 @@ CODERS = {
     "prores": "prores_ks",
 }  # fmt: skip
 """Coders by the codec's name where the two differ."""
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.EFBIG)
 QP = 118
 """FFmpeg's unit of a quantiser step."""
 FINE = {"flags": "+qscale", "global_quality": str(2 * QP)}
@@ -249,8 +250,8 @@ def write_clip(
                 for _, packet in merged:
                     target.mux(packet)
         except (av.error.FFmpegError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO):
-                raise
+            if getattr(error, "errno", None) in DISK:  # PyAV's errors of the disk are not all OSErrors
+                raise OutputNotWritable(out, os.strerror(int(error.errno))) from error  # type: ignore[union-attr]
             raise UnsupportedVideo(out, f"this container cannot hold it ({error}). Choose .mkv.") from error
     return notes
 
