@@ -17,10 +17,11 @@ import numpy as np
 from tqdm import tqdm
 
 from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.model.checkpoint import LLM, shipped
 from retouchgpt.model.network import RetouchNetwork
 
 from .cases import Case, Method, cases, painted_faces
-from .methods import OURS, false_edits, rows
+from .methods import OURS, false_edits, rows, speech
 from .metrics import Image, bootstrap, error, kept, levels, psnr, texture
 
 SHEET_ROWS = 5
@@ -181,7 +182,9 @@ def run(
     """
     if methods is None:
         network = RetouchNetwork.from_pretrained(weights) if network is None else network
-        methods = rows(network)
+        folder = Path(weights) if weights else shipped()
+        speak = speech(network, folder) if (folder / LLM).is_dir() else None
+        methods = rows(network, speak)
     result = BenchResult({name: [] for name in methods})
     false: list[float] = []
     faces = painted_faces(folder, limit=limit)
