@@ -23,7 +23,7 @@ from retouchgpt.core.geometry import Box, Extent
 from retouchgpt.photo.frames import frame_of
 from retouchgpt.photo.segments import Packet, Segments, State
 from retouchgpt.photo.video import Clip, as_stored, open_clip, quarter_turns, upright
-from retouchgpt.photo.video_out import Coder, check_clip_output, check_streams, choose_coding, write_clip
+from retouchgpt.photo.video_out import Coder, check_clip_output, check_streams, choose_coding, copy_clip, write_clip
 from tests import clips
 
 av = pytest.importorskip("av")
@@ -218,3 +218,39 @@ def test_times_that_are_missing_or_fall_back_are_made_to_rise(tmp_path: Path) ->
     pts = [frame.pts for frame in clip.pictures()]
     assert pts == sorted(set(pts))
     assert clip.time_base == Fraction(1, clip.time_base.denominator)
+
+
+def test_a_clip_with_nothing_edited_is_carried_over_uncoded(tmp_path: Path) -> None:
+    clip = open_clip(clips.write(tmp_path / "a.mp4", clips.empty, 4, turn=1))
+    assert copy_clip(clip, tmp_path / "b.mp4") == ()
+    assert (tmp_path / "b.mp4").read_bytes() == clip.path.read_bytes()
+    assert "rounded" in copy_clip(clip, tmp_path / "b.mkv")[0]
+    again = open_clip(tmp_path / "b.mkv")
+    assert (again.codec, again.turn) == (clip.codec, 1)
+    before, after = clips.planes(clip.path), clips.planes(tmp_path / "b.mkv")
+    assert not any(clips.changed(a, b) for a, b in zip(before, after, strict=True))
+    assert [p[2] for p in clips.sound(tmp_path / "b.mkv")] == [p[2] for p in clips.sound(clip.path)]
+    with pytest.raises(UnsupportedVideo):
+        copy_clip(clip, tmp_path / "b.webm")
+    with pytest.raises(OutputExists):
+        copy_clip(clip, tmp_path / "b.mkv")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "b.mkv", "b.mp4"]
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    import resource
+    import signal
+
+    clip = open_clip(clips.write(tmp_path / "a.mp4", clips.empty, 4))
+    coding = choose_coding(clip, tmp_path / "b.mkv", lossless=True)
+    coder = Coder(clip, coding)
+    packets = [p for frame in clip.pictures() for p in coder.code(frame)] + list(coder.finish())
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+        with pytest.raises(OutputNotWritable):
+            write_clip(clip, coding, packets, tmp_path / "b.mkv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]

@@ -179,7 +179,7 @@ def check_streams(clip: Clip, coding: Coding, out: Path) -> None:
             _streams(clip, coding, source, trial, out)
             trial.start_encoding()
     except (av.error.FFmpegError, ValueError) as error:
-        raise UnsupportedVideo(out, f"this container cannot hold it ({error}). Choose .mkv.") from error
+        raise _refusal(out, error) from error
 
 
 def configure(context: Any, clip: Clip, coding: Coding) -> None:
@@ -250,16 +250,37 @@ def write_clip(
                 for _, packet in merged:
                     target.mux(packet)
         except (av.error.FFmpegError, ValueError) as error:
-            if getattr(error, "errno", None) in DISK:  # PyAV's errors of the disk are not all OSErrors
-                raise OutputNotWritable(out, os.strerror(int(error.errno))) from error  # type: ignore[union-attr]
-            raise UnsupportedVideo(out, f"this container cannot hold it ({error}). Choose .mkv.") from error
+            raise _refusal(out, error) from error
     return notes
 
 
-def copy_clip(clip: Clip, out: Path, *, overwrite: bool = False) -> None:
-    """The file itself under another name: nothing was edited. Raises OutputNotWritable or OutputExists."""
-    with appearing(out, overwrite=overwrite) as partial:
-        shutil.copyfile(clip.path, partial)
+def copy_clip(clip: Clip, out: Path, *, overwrite: bool = False) -> tuple[str, ...]:
+    """The clip under another name, nothing edited and nothing coded again: the file itself, or its packets where the
+    container is another one. Returns notes. Raises OutputNotWritable, OutputExists or UnsupportedVideo."""
+    av = pyav()
+    with appearing(out, overwrite=overwrite) as partial, opened(clip.path) as source:
+        if CONTAINERS.get(clip.path.suffix.lower()) == container_of(out):
+            shutil.copyfile(clip.path, partial)
+            return ()
+        try:
+            with av.open(str(partial), "w", format=container_of(out), options=_muxing(out)) as target:
+                copies = {s.index: c for s in source.streams if (c := _copy(s, target)) is not None}
+                lost = [s.type for s in source.streams if s.index not in copies]
+                if {"audio", "video"} & set(lost):
+                    raise UnsupportedVideo(out, f"this container does not hold the clip's {lost[0]}. Choose .mkv.")
+                for _, packet in _others(source, copies):
+                    target.mux(packet)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise _refusal(out, error) from error
+    return tuple(f"a stream of the kind {kind} could not be carried along" for kind in lost) + _about_times(clip, out)
+
+
+def _refusal(out: Path, error: Exception) -> OutputNotWritable | UnsupportedVideo:
+    """What a failure to write means; PyAV's errors of the disk are not all OSErrors."""
+    number = getattr(error, "errno", None)
+    if number in DISK:
+        return OutputNotWritable(out, os.strerror(int(number)))
+    return UnsupportedVideo(out, f"this container cannot hold it ({error}). Choose .mkv.")
 
 
 @contextlib.contextmanager

@@ -132,8 +132,8 @@ class Job:
                 break
             if frame.index >= 50:
                 break
-        copy_clip(self.clip, self.out, overwrite=overwrite)
-        return self._result(session, 0, 0, self.clip.notes)
+        notes = copy_clip(self.clip, self.out, overwrite=overwrite)
+        return self._result(session, 0, 0, (*self.clip.notes, *notes))
 
     def run(self, coding: Coding, *, overwrite: bool, resume: bool, progress: Progress | None) -> ClipResult:
         """Retouch, write parts, join them."""
@@ -148,17 +148,15 @@ class Job:
             resumed = session.next_frame
             edited = self._parts(session, parts, done, coding, edited, progress)
             self._check(session, parts)
-            same = self.out.suffix.lower() == self.clip.path.suffix.lower()
-            if edited == 0 and same:
-                copy_clip(self.clip, self.out, overwrite=overwrite)
-                notes: tuple[str, ...] = self.clip.notes
+            if edited == 0:
+                notes = copy_clip(self.clip, self.out, overwrite=overwrite)
             else:
                 written = write_clip(self.clip, coding, parts.packets(), self.out, overwrite=overwrite)
-                notes = (*self.clip.notes, *coding.notes, *written)
+                notes = (*coding.notes, *written)
         except OSError as error:
             raise OutputNotWritable(self.out, error.strerror or str(error)) from error
         parts.remove()
-        return self._result(session, edited, resumed, notes)
+        return self._result(session, edited, resumed, (*self.clip.notes, *notes))
 
     def _check(self, session: ClipSession, parts: Segments) -> None:
         """Raises UnusableInput where no face could be looked at; its parts are of no use then."""
