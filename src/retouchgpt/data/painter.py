@@ -34,10 +34,10 @@ class PainterConfig:
     """What is painted, how much, and the camera that everything passes through.
 
     kinds: (least, most) kinds a face. chances: relative chance of each kind. nothing: share of faces left unpainted,
-    which still pass the camera. seen: least
-    contrast of a mark, in 8-bit levels and in deviations of the skin's own texture there; fainter marks are strengthened,
-    up to MOST_GAIN times, or left out, since what nobody sees is no imperfection. blur: sigma in px. noise: standard deviation in 8-bit levels. jpeg: quality; a share
-    `raw` of the photos is never compressed.
+    which still pass the camera. blur: sigma in px. noise: standard deviation in 8-bit levels. jpeg: quality; a share
+    `raw` of the photos is never compressed. seen: least contrast of a mark, in 8-bit levels and in deviations of the
+    skin's own texture there; fainter ones are strengthened, up to MOST_GAIN times, or left out, since what nobody sees
+    is no imperfection.
     """
 
     kinds: tuple[int, int] = (2, 6)

@@ -23,6 +23,7 @@ from retouchgpt.model.network import RetouchNetwork
 from .cases import Case, Method, cases, painted_faces
 from .methods import OURS, false_edits, rows, speech
 from .metrics import Image, bootstrap, error, kept, levels, psnr, texture
+from .sheets import strip
 
 SHEET_ROWS = 5
 
@@ -200,19 +201,11 @@ def run(
                 value, picture, mask = score(case, method)
                 result.scores[name].append(value)
                 if name == OURS and len(result.sheets.setdefault(case.kind, [])) < SHEET_ROWS:
-                    result.sheets[case.kind].append(_strip(case, picture, mask))
+                    result.sheets[case.kind].append(strip(case, picture, mask))
     result.false_acne = float(np.median(false)) if false else None
     if out is not None:
         write(result, out)
     return result
-
-
-def _strip(case: Case, picture: Image, mask: Any) -> Image:
-    """Before, target, ours, mask, difference x8, side by side."""
-    grey = np.repeat(np.rint(np.asarray(mask) * 255).astype(np.uint8)[..., None], 3, 2)
-    change = (128 + 8 * (picture.astype(np.int16) - case.image.astype(np.int16))).clip(0, 255).astype(np.uint8)
-    window = slice(60, 460), slice(90, 430)
-    return np.hstack([x[window] for x in (case.image, case.target, picture, grey, change)])
 
 
 def write(result: BenchResult, out: Path) -> None:

@@ -115,7 +115,7 @@ class Ours:
         network: RetouchNetwork,
         *,
         true_mask: bool = False,
-        speak: Callable[[EditPlan], DialogueTokens] | None = None,
+        speak: Callable[[EditPlan], DialogueTokens | None] | None = None,
     ) -> None:
         self.network, self.true_mask = network, true_mask
         self.speak = speak or (lambda plan: None)
@@ -138,17 +138,22 @@ class Ours:
         return pasted.pixels, pasted.mask
 
     def _true(self, case: Case, seen: LookedAt) -> torch.Tensor:
-        side = seen.heat.shape[-1]
-        kinds = np.zeros((len(IMPERFECTIONS), side, side), np.float32)
+        kinds = np.zeros((len(IMPERFECTIONS), *seen.heat.shape[2:]), np.float32)
         for kind, alpha in case.alphas.items():
-            grey = np.rint(np.repeat(alpha[..., None], 3, 2) * 255).astype(np.uint8)
-            crop = to_model(grey, seen.alignment, seen.crop.shape[-1])[..., 0]
-            kinds[IMPERFECTIONS.index(kind)] = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+            kinds[IMPERFECTIONS.index(kind)] = at_heat(alpha, seen)
         return torch.from_numpy(kinds)[None]
 
 
+def at_heat(values: NDArray[np.floating], seen: LookedAt) -> NDArray[np.float32]:
+    """A map of the photo (H, W) in [0, 1] at the place and size of the heat maps, (h, w)."""
+    side = seen.heat.shape[-1]
+    grey = np.rint(np.repeat(values[..., None], 3, 2) * 255).astype(np.uint8)
+    crop = to_model(grey, seen.alignment, seen.crop.shape[-1])[..., 0]
+    return cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+
+
 def rows(
-    network: RetouchNetwork | None, speak: Callable[[EditPlan], DialogueTokens] | None = None
+    network: RetouchNetwork | None, speak: Callable[[EditPlan], DialogueTokens | None] | None = None
 ) -> Mapping[str, Method]:
     """All rows of the table, ours last."""
     table: dict[str, Method] = {

@@ -111,7 +111,12 @@ def _ask(rng: np.random.Generator, painted: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _cut(
-    rng: np.random.Generator, sample: Any, where: FloatImage, asked: tuple[str, ...], size: tuple[int, int], augment: bool
+    rng: np.random.Generator,
+    sample: Any,
+    where: FloatImage,
+    asked: tuple[str, ...],
+    size: tuple[int, int],
+    augment: bool,
 ) -> list[FloatImage]:
     """A crop around something asked: image and target; kinds, ignore and the instruction's reach at map size; places.
 

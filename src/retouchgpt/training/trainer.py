@@ -150,7 +150,11 @@ class Trainer:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self._average()
-        return {"loss": float(total.detach()), **{k: float(v.detach()) for k, v in terms.items()}, "norm": max(norms.values())}
+        return {
+            "loss": float(total.detach()),
+            **{k: float(v.detach()) for k, v in terms.items()},
+            "norm": max(norms.values()),
+        }
 
     def _dialogue(self, crop: Crop, rows: int) -> DialogueTokens | None:
         if self.tokenizer is None or not rows:
