@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("retouchgpt.apps.plan", "show what an instruction is understood as, without a photo"),
     "chat": ("retouchgpt.apps.chat", "a dialogue about one photo, with undo and redo"),
     "batch": ("retouchgpt.apps.batch", "retouch folders or a manifest of photos"),
+    "video": ("retouchgpt.apps.video", "retouch a clip: faces followed, sound and times kept"),
     "demo": ("retouchgpt.apps.demo", "retouch a public-domain portrait, or your own, and show before and after"),
     "bench": ("retouchgpt.apps.bench", "measure quality on painted faces, or speed"),
     "evaluate": ("retouchgpt.apps.evaluate", "every measure with its interval, as Markdown and HTML"),
@@ -103,6 +104,21 @@ def _batch(sub: argparse.ArgumentParser) -> None:
     _model_arguments(sub)
 
 
+def _video(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("clip", help="a video file")
+    sub.add_argument("-i", "--instruction", required=True, help='for example "remove the acne on the left cheek"')
+    sub.add_argument("-o", "--out", help="where to write (default: CLIP_retouched beside the clip)")
+    which = "all, largest, a number from 1, or a place, judged in each scene (default: all)"
+    sub.add_argument("--face", default="all", help=which)
+    sub.add_argument("--strength", type=_share, default=1.0, help="0 to 1, of every edit (default: 1)")
+    sub.add_argument("--lossless", action="store_true", help="code without loss: pixels outside the edit stay exactly")
+    sub.add_argument("--report", help="write a JSON report")
+    sub.add_argument("--resume", action="store_true", help="go on where a stopped run to the same output was")
+    sub.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    sub.add_argument("--quiet", action="store_true", help="no progress")
+    _model_arguments(sub)
+
+
 def _demo(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("photo", nargs="?", help="your own photo (default: a public-domain portrait, with painted marks)")
     sub.add_argument("-i", "--instruction", help="your own instruction")
@@ -131,8 +147,8 @@ def _train(sub: argparse.ArgumentParser) -> None:
 
 
 ARGUMENTS = {
-    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "demo": _demo, "bench": _bench,
-    "evaluate": _evaluate, "train": _train,
+    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "video": _video, "demo": _demo,
+    "bench": _bench, "evaluate": _evaluate, "train": _train,
 }  # fmt: skip
 
 

@@ -72,6 +72,39 @@ class PhotoTooSmall(UnusableInput):
         self.width, self.height, self.least = width, height, least
 
 
+class NotAVideo(UnusableInput):
+    def __init__(self, path: str | Path, detail: str) -> None:
+        super().__init__(f"not a video that can be read: {path} ({detail}). Use a clip that a player opens.")
+        self.path, self.detail = path, detail
+
+
+class NoVideoStream(UnusableInput):
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(f"{path} has no moving picture in it. Use a video file.")
+        self.path = path
+
+
+class CorruptVideo(UnusableInput):
+    def __init__(self, path: str | Path, seconds: float, detail: str) -> None:
+        super().__init__(
+            f"the video is damaged about {seconds:.1f} s in: {path} ({detail}). "
+            "Cut it before that place or export it anew."
+        )
+        self.path, self.seconds, self.detail = path, seconds, detail
+
+
+class UnsupportedVideo(UnusableInput):
+    def __init__(self, path: str | Path, detail: str) -> None:
+        super().__init__(f"{path}: {detail}")
+        self.path, self.detail = path, detail
+
+
+class NoFaceInVideo(UnusableInput):
+    def __init__(self, path: str | Path, frames: int) -> None:
+        super().__init__(f"no face was found in any of {frames} frames of {path}. Use a clip that shows a face, lit.")
+        self.path, self.frames = path, frames
+
+
 class NoFaceFound(UnusableInput):
     def __init__(self, path: str | Path | None = None) -> None:
         where = f" in {path}" if path is not None else ""
