@@ -82,7 +82,9 @@ OUTSIDE: dict[str, str] = {
     "closed eyes|open the eyes|close his eyes|close my eyes|wink|gaze|look at the camera|turn her head|"
     "turn his head|turn the head|tilt|expression|frowning|"
     "look surprised|look serious|stop squinting|mouth closed|close the mouth|close her mouth|pose",
-    "talk": "cost|price|prices|pricing|"
+    "talk": "cancer|cancerous|malignant|benign|melanoma|contagious|genetic|hereditary|diagnosis|diagnose|symptom|"
+    "disease|"
+    "ointment|sunscreen|moisturizer|vitamin|skincare|skin care|serum|retinol|cost|price|prices|pricing|"
     "joke|poem|song|story|essay|haiku|weather|who are you|what are you|how are you|your name|are you a|"
     "are you an|are you human|what can you do|how old|"
     "hello|hi there|good morning|good evening|good night|thanks great|great job|well done|nice work|awesome|"
@@ -112,6 +114,34 @@ CODE = re.compile(
     re.I,
 )
 """Text that looks like a program."""
+
+CALL = re.compile(
+    r"\b\w+(?:\.\w+)+\([^)]*\)|\b\w+\([\"'][^)]*\)|\b[\w-]+\.(?:jpe?g|png|tiff?|webp|heic|py|sh|exe|txt|json)\b", re.I
+)
+"""Calls and file names: whatever words they hold, they ask for nothing."""
+
+KNOWLEDGE = re.compile(
+    r"^(?:\W|please|can you|could you|hey|hi|so|and)*(?:"
+    r"(?:write|compose|draft|email|google|search|look up|explain|define|translate|summari[sz]e|calculate|solve|sing|"
+    r"recite|recommend|tell me (?:a|about|how to)|teach me|say|imagine|order|buy|call)\b(?! (?:her|his|my|the|this) "
+    r"(?:skin|face))|"
+    r"what (?:does|do|did) [^?]*\bmean|what (?:is|are|causes?|caused) (?:an? )?(?:\w+ ){1,2}\?|"
+    r"(?:how|why|when) (?:do|does|did|can|could|should|would|long|often|much)\b (?:it |does it |do )?"
+    r"(?:i|you|we|one|people|they|someone|take|doctors|dermatologists|models|most)?\b[^?]*\b(?:get rid of|remove|"
+    r"removing|treat|cure|"
+    r"prevent|get|heal|avoid|hide|cover|develop|fade|appear|form|happen|come|go away)\b|"
+    r"(?:is|are|was) (?:this|that|these|those|it|the|my|her|his) [^?]*\b(?:normal|healthy|dangerous|serious|"
+    r"permanent|hereditary|common|"
+    r"rare|attractive|ugly|pretty|beautiful|cute|sexy|fashionable)\b|"
+    r"(?:what|which|is there|are there|does|do|can|will|how) [^?]*\b(?:cures?|causes?|foods?|diet|lasers?|surgery|"
+    r"treatments?|remedy|remedies|"
+    r"vitamins?|creams?)\b|"
+    r"(?:do|does|did|will|would|can) (?:people|men|women|models|most|some|doctors|dermatologists|anyone|celebrities|"
+    r"lasers?|makeup|"
+    r"freckles|moles|scars|wrinkles|pimples|acne|spots)\b|"
+    r"(?:who (?!has|is)|when|whose|which (?:celebrity|actor|cream|doctor|brand|product))\b)"
+)
+"""What asks for knowledge or writing about a kind, not about this face."""
 
 FOREIGN_WORDS: frozenset[str] = frozenset(
     [

@@ -69,6 +69,7 @@ FACTORS: tuple[tuple[str, float], ...] = (
         r"(strength|intensity|effect))\b",
         1.5,
     ),
+    (r"\b(make|do|keep) (it|that|this) (look )?(a bit |a little )?more (subtle|natural|gentle|delicate)\b", 0.75),
     (r"^(and |but |now |ok |okay |please |just )*less( please| then| of it)?$", 0.5),
     (r"^(and |but |now |ok |okay |please |just )*more( please| then| of it)?$", 1.5),
 )
