@@ -121,7 +121,7 @@ class RetouchGPT:
         return session
 
     def understand(self, instruction: str, history: tuple[EditPlan, ...] = ()) -> EditPlan:
-        """The plan of an instruction, after the plans that went before it."""
+        """The plan of an instruction, after the plans in force and, last, the question of the turn just before."""
         from retouchgpt.language.dialogue import resolve
 
         return resolve(self.planner.plan(instruction), instruction, history)
