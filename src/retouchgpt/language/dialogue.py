@@ -110,7 +110,8 @@ def _moved(last: EditPlan, places: Iterable[str]) -> EditPlan:
     seen = [f"{p}_{pair}" if pair and p in ("left", "right") else p for p in places]
     pairs_of = [(k, r, s) for place in seen for kind, s in kinds for k, r in specific(kind, place)]
     edits = tuple(Edit(kind, place, strength) for kind, place, strength in pairs_of)
-    return EditPlan("retouch", edits, last.keep, reason=last.reason)
+    keep = tuple(k for k in last.keep if (k.imperfection, k.region) not in {(e.imperfection, e.region) for e in edits})
+    return EditPlan("retouch", edits, keep, reason=last.reason)
 
 
 def _mirrored(plan: EditPlan, last: EditPlan, kinds: Sequence[str], corrects: bool) -> EditPlan:
