@@ -131,9 +131,7 @@ def test_dialogue(script: list[Line], engine: RetouchGPT, face: Any) -> None:
         if line.pixels.startswith("@"):
             assert same[int(line.pixels[1:])], f"{where}: other pixels than after turn {line.pixels[1:]}"
         else:
-            assert same[-1] == (line.pixels == "same"), (
-                f"{where}: {'the same' if same[-1] else 'other'} pixels"
-            )
+            assert same[-1] == (line.pixels == "same"), f"{where}: {'the same' if same[-1] else 'other'} pixels"
         changed = (result.image != face[0]).any(2)
         assert not changed[result.mask == 0].any(), where
         assert not changed[~reach(session)].any(), f"{where}: pixels changed where nothing was asked"

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from retouchgpt.core.facts import Facts
-from retouchgpt.model.checkpoint import load_language_model
 
 from .checking import check
 from .facts_text import facts_text
+from .llm import ends, load_llm
 from .prompt import PROMPT_TOKENS, opening, request
 from .wording import compose, plain
 
@@ -45,14 +45,23 @@ class AnswerWriter:
     """Puts facts into words with a causal LLM: the shipped one, or any other by folder or hub id.
 
     model, tokenizer: also used by the network, whose embedding reads the same frozen LLM. free: let the LLM write
-    freely before it is guided; None: only an LLM with a chat template.
+    freely before it is guided; None: only an LLM with a chat template. precision, lora: see llm.load_llm.
     """
 
-    def __init__(self, llm: str | Path | nn.Module, tokenizer: Any = None, *, free: bool | None = None) -> None:
+    def __init__(
+        self,
+        llm: str | Path | nn.Module,
+        tokenizer: Any = None,
+        *,
+        free: bool | None = None,
+        precision: str = "fp32",
+        lora: str | Path | None = None,
+    ) -> None:
         if isinstance(llm, nn.Module):
             self.model, self.tokenizer = llm.eval(), tokenizer
         else:
-            self.model, self.tokenizer = load_language_model(llm)
+            self.model, self.tokenizer = load_llm(llm, precision=precision, lora=lora)
+        self.ends = ends(self.model, self.tokenizer)
         self.ours = getattr(self.tokenizer, "chat_template", None) is None
         self.free = not self.ours if free is None else free
 
@@ -79,28 +88,30 @@ class AnswerWriter:
     def _start(self, facts: Facts, instruction: str) -> Tensor:
         """Embeddings before the answer, (1, N, D): our sequence, or the chat template of another model."""
         embed: nn.Module = self.model.get_input_embeddings()  # type: ignore[operator]
-        if not self.ours:
-            said = [{"role": "user", "content": f"{CHAT_TASK}{facts_text(facts)}\nThey wrote: {instruction}"}]
-            ids = self.tokenizer.apply_chat_template(said, add_generation_prompt=True, return_tensors="pt")
-            return embed(ids if isinstance(ids, Tensor) else ids["input_ids"])
-        if self.tokenizer.bos_token_id is None:
-            ids = self.tokenizer(f"{CHAT_TASK}{facts_text(facts)}\nAnswer:", return_tensors="pt")["input_ids"]
-            return embed(ids)
+        if not self.ours or self.tokenizer.bos_token_id is None:
+            return embed(torch.tensor([self.prompt(facts, instruction)]))
         before, after = (embed(torch.tensor([part])) for part in opening(self.tokenizer))
         text = embed(torch.tensor([request(self.tokenizer, instruction, facts_text(facts))]))
         return torch.cat([before, self._still(1, embed), after, self._still(PROMPT_TOKENS, embed), text], 1)
+
+    def prompt(self, facts: Facts, instruction: str) -> list[int]:
+        """Token ids that another LLM reads before its answer: by its chat template, or as plain text without one."""
+        if self.ours:
+            return list(self.tokenizer(f"{CHAT_TASK}{facts_text(facts)}\nAnswer:")["input_ids"])
+        said = [{"role": "user", "content": f"{CHAT_TASK}{facts_text(facts)}\nThey wrote: {instruction}"}]
+        text = self.tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _still(self, count: int, embed: nn.Module) -> Tensor:
         """Neutral embeddings where the network's own would stand: the answer tells measured facts, not impressions."""
         return torch.zeros(1, count, embed.weight.shape[1], dtype=embed.weight.dtype)  # type: ignore[arg-type, union-attr, call-overload, index]
 
     def _free(self, start: Tensor) -> str:
-        end = self.tokenizer.eos_token_id
         ids: list[int] = []
         past, logits = self._read(start, None)
         while len(ids) < LONGEST:
             token = int(logits.argmax())
-            if token == end:
+            if token in self.ends:
                 break
             ids.append(token)
             past, logits = self._read_tokens([token], past)
@@ -109,7 +120,7 @@ class AnswerWriter:
     def _guided(self, start: Tensor, options: Sequence[str]) -> str:
         """The best path through a trie of the options: the LLM decides wherever they part."""
         lead = " " if self.ours else ""
-        end = self.tokenizer.eos_token_id
+        end = self.ends[0]
         rows = [[*self.tokenizer(lead + o, add_special_tokens=False)["input_ids"], end] for o in options]
         past, logits = self._read(start, None)
         depth, read = 0, 0
