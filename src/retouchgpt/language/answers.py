@@ -25,8 +25,8 @@ from .wording import compose, plain
 
 LONGEST = 160
 """Tokens of a free answer."""
-VARIANTS = 48
-"""True answers among which a guided one is chosen."""
+VARIANTS = 10
+"""True answers among which a guided one is chosen; few, since of many the LLM takes its favourite time and again."""
 FREE, GUIDED, PLAIN = "free", "guided", "plain"
 CHAT_TASK = (
     "You tell a person what was done to their portrait. Write two or three short sentences, only what the facts say, "
@@ -153,4 +153,4 @@ def variants(facts: Facts, instruction: str, count: int = VARIANTS) -> list[str]
     def pick(options: Sequence[str]) -> str:
         return options[int(rng.integers(len(options)))]
 
-    return list(dict.fromkeys([plain(facts), *(compose(facts, pick) for _ in range(count - 1))]))
+    return list(dict.fromkeys(compose(facts, pick) for _ in range(count)))

@@ -437,6 +437,8 @@ def regions(place: str) -> tuple[str, ...]:
     """A place's regions; a place that is not ours has none."""
     if place.startswith(OUTSIDE_PREFIX):
         return ()
+    if place.startswith("side "):
+        return (place.split()[1],)
     if place.startswith(BOTH):
         pair = place.split()[1]
         return (f"left_{pair}", f"right_{pair}")

@@ -73,6 +73,10 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (r"^do (?=(?:her|his|my|their|the) \w+ (?:look|seem|appear|have|show)\b)", "does "),
     (r"\beyes (?:look|looks|are|seem|looking)(?: so| really| very| a bit| too)* (tired|puffy|baggy|"
      r"sleepy)\b", r"\1 eyes"),
+    # what was done is no request
+    (r"\b(i|we|you|they|he|she)(?: have| had| has| already| just|ve)* (?:removed|erased|deleted|retouched|softened|"
+     r"cleared|zapped)\b"
+     r"(?! (?:if|would))(?<!if you removed)", r"\1 did"),
     # not completely, but softer
     (rf"\b(?:{NOT}) {OFF} {MIDDLE}(?:completely|entirely|fully|totally|altogether|all the way)\b(?: (?:,|but|just|"
      rf"only))*"

@@ -116,9 +116,13 @@ CODE = re.compile(
 """Text that looks like a program."""
 
 CALL = re.compile(
-    r"\b\w+(?:\.\w+)+\([^)]*\)|\b\w+\([\"'][^)]*\)|\b[\w-]+\.(?:jpe?g|png|tiff?|webp|heic|py|sh|exe|txt|json)\b", re.I
+    r"https?://\S+|"
+    r"\b\w+(?:\.\w+)+\([^)]*\)|\b\w+\([\"'][^)]*\)|\b[\w-]+\.(?:jpe?g|png|tiff?|webp|heic|py|sh|exe|txt|json)\b",
+    re.I,
 )
-"""Calls and file names: whatever words they hold, they ask for nothing."""
+"""Calls, addresses and file names: whatever words they hold, they ask for nothing."""
+FORGED = re.compile(r"#{2,}\s*(?:facts|assistant|human|system|user|plan)\b|</?s>|<\|\w+\|>", re.I)
+"""Marks of an LLM's own sequence, which no person writes."""
 
 KNOWLEDGE = re.compile(
     r"^(?:\W|please|can you|could you|hey|hi|so|and)*(?:"

@@ -27,7 +27,7 @@ from .lexicon import CREASES, EVERYTHING, FRAGMENT, GENERIC, WRINKLES
 from .matching import Item
 from .questions import asks
 from .reasons import DECLINE, PERMANENT_STAY
-from .scope import CALL, CODE, KNOWLEDGE, looks_foreign
+from .scope import CALL, CODE, FORGED, KNOWLEDGE, looks_foreign
 from .spelling import Token, tokenise
 from .strengths import SOFTENED_BY, factor
 
@@ -89,6 +89,8 @@ class Understanding:
         text = text[:TEXT_LIMIT]
         if not text.strip():
             return declined("empty")
+        if FORGED.search(text):
+            return declined("command")
         raw = [t.text for t in tokenise(text)]
         if looks_foreign(text, raw):
             return declined("language")
