@@ -146,7 +146,8 @@ def _label(body: list[str]) -> list[str]:
         left, right = (body[:cut], body[cut:]) if cut is not None else (body, [])
     else:
         left, right = body[:cut], body[cut + 1 :]
-    if not left or not right or cut is None:
+    pointing = {"both", "all", "them", "it", "these", "those"} & set(right)
+    if not left or not right or cut is None or pointing:
         return body
     before, after = _items(left), _items(right)
     named = [i for i in before if i.type in (m.KIND, m.PLACE)]

@@ -36,6 +36,9 @@ RULES: tuple[tuple[str, Replacement], ...] = (
      r"(?:trouble|bother|problem|hassle|work|ok|okay|possible|all right|alright)\b", "please"),
     (r"\b(?:its )?no (?:rush|hurry|problem|worries|big deal|offense|biggie|pressure)\b", "please"),
     (r"\bright (?=between|under|below|above|beside|in the middle|there|here|by the|on the|at the|near)", ""),
+    (r"\b(?:can|could|will|would) (?:you|anyone|someone|anybody)(?: please)? help(?: me| us)?(?: out)?(?: with "
+     r"(?:this|it|that))?(?= \?|$)",
+     "please"),
     # reminders: negative in form alone
     (rf"\b(?:please )?{NOT} (?:you )?(?:forget|hesitate|fail|neglect|be afraid|be shy)(?: to| about)?\b", "also"),
     (r"\b(?:make|be) sure(?: that| to| you)*(?= )|\bsee to it that\b|\b(?:feel free|go ahead and|you are free)(?: "
@@ -91,6 +94,9 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (r"\b(?:leave|keep) (?:just |only )?(?:a (?:bit|little|little bit)|some) of (?=the|her|his|my|"
      r"that)", "reduce by 60 % "),
     (r"\b(?:leave|keep) (?:just |only )?a (?:hint|touch|trace|tiny bit) of (?=\w)", "reduce by 70 % "),
+    (r"\bnothing ((?:on|in|around|at|near|under) (?:\w+ ){1,3}?)(?:should|must|may|can|is to|shall) (?:be "
+     r")?(?:changed?|touched|edited|removed|"
+     r"go|altered)\b", r"do not touch \1"),
     # nothing but these
     (rf"\b(?:leave|keep|{NOT} {TOUCH}|{NOT} want) (?:everything|anything|all|it all)(?: else)?(?: {TOUCH})?(?:{ALONE})*"
      rf"(?: ,)? {BUT}\b", "only remove"),

@@ -72,7 +72,9 @@ def asks(said: str, text: str, items: Sequence[Item], grouped: Grouper) -> bool:
     ):
         return False
     words = [w for w in said.split() if w.isalpha()]
-    question = "?" in text or bool(words and words[0] in ASKING and words[:2] != ["do", "not"])
+    question = ("?" in text and not said.endswith("please ?")) or bool(
+        words and words[0] in ASKING and words[:2] != ["do", "not"]
+    )
     imperative = m.SEE in types and bool(IMPERATIVE.match(said))
     return (question or imperative) and (named or bool(SEEN.search(said)))
 

@@ -176,7 +176,7 @@ class Speller:
         allowed = 1 if len(word) < 6 else 2
         near = [w for w in self.lexicon if abs(len(w) - len(word)) <= allowed]
         scored = [(distance(word, w, allowed), w[0] != word[0], w not in self.nouns, w) for w in near]
-        scored = [s for s in scored if s[0] <= allowed]
+        scored = [s for s in scored if s[0] <= (1 if s[1] else allowed)]  # two slips seldom spare no first letter
         return min(scored)[-1] if scored else word
 
     def is_known(self, word: str) -> bool:

@@ -233,7 +233,8 @@ def strengths_of(tokens: Sequence[Token], items: Sequence[Item]) -> dict[int, fl
             continue
         before = [t.text for t in tokens[max(0, n - 3) : n]]
         begins = max((i + 1 for i in range(n) if tokens[i].text in MARKS), default=0)
-        near = [i for i in items if i.first >= begins] or items
+        stops = next((i for i in range(n, len(tokens)) if tokens[i].text in MARKS), len(tokens))
+        near = [i for i in items if begins <= i.first < stops] or items
         percent = n + 1 < len(tokens) and tokens[n + 1].text == "%"
         value = float(token.text)
         named = any(w in ("strength", "intensity", "opacity", "level", "amount", "at") for w in before)
