@@ -28,7 +28,9 @@ def load_llm(source: str | Path, *, precision: str = "fp32", lora: str | Path | 
         raise BadData(f"no precision {precision!r} for the LLM; one of {', '.join(PRECISIONS)}.")
     logging.disable_progress_bar()  # a library prints nothing
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(source), use_safetensors=True, dtype=PRECISIONS[precision])
+        model: nn.Module = AutoModelForCausalLM.from_pretrained(
+            str(source), use_safetensors=True, dtype=PRECISIONS[precision]
+        )
         tokenizer = AutoTokenizer.from_pretrained(str(source))
     except (OSError, ValueError) as error:
         raise WeightsMissing(source) from error

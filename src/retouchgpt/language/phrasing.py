@@ -27,6 +27,9 @@ MIDDLE = r"((?:(?![,.;:!?] )\S+ ){1,6}?)"
 """One to six words of one clause."""
 START = r"^((?:(?:please|ok|okay|well|so|hi|hey|hello|just|and|but|now) |[,.!] )*)"
 
+_TENS: dict[str, int] = {"ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
+         "eighty": 80, "ninety": 90}  # fmt: skip
+
 Replacement = str | Callable[[re.Match[str]], str]
 
 RULES: tuple[tuple[str, Replacement], ...] = (
@@ -196,9 +199,6 @@ RULES: tuple[tuple[str, Replacement], ...] = (
      r"look|check|what|which|where|how|is there|are there|is|are|does|do you|has|any)\b)", ""),
 )  # fmt: skip
 """Pattern -> plain words, applied in this order."""
-
-_TENS = {"ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
-         "eighty": 80, "ninety": 90}  # fmt: skip
 
 
 @lru_cache(maxsize=1)
