@@ -356,3 +356,53 @@ def test_version_and_help(capsys: Any) -> None:
             cli.main([flag])
         assert caught.value.code == 0
     assert "retouch" in capsys.readouterr().out
+
+
+def test_evaluate_writes_a_report_and_names_what_is_missing(
+    faces_folder: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retouchgpt.evaluation import evaluate as module
+    from retouchgpt.evaluation.methods import UNTOUCHED, untouched
+
+    monkeypatch.setattr(module, "chosen_methods", lambda recipe, engine: {UNTOUCHED: untouched})
+    recipe = tmp_path / "quick.yaml"
+    recipe.write_text("name: quick\ndraws: 5\nlpips: ''\n")
+    code, stdout, stderr = run(capsys, "evaluate", recipe, "--faces", faces_folder, "--out", tmp_path / "out")
+    assert (code, stderr) == (0, "")
+    assert "| input untouched |" in stdout
+    assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
+    code, _, stderr = run(capsys, "evaluate", recipe)
+    assert (code, stderr.count("\n")) == (3, 1)
+    assert "--faces" in stderr
+    code, _, stderr = run(capsys, "evaluate", tmp_path / "none.yaml", "--faces", faces_folder)
+    assert (code, stderr.count("\n")) == (3, 1)
+    assert "no such recipe" in stderr
+
+
+def test_steps_are_written_and_the_last_is_the_photo(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    out, folder = tmp_path / "o.png", tmp_path / "steps"
+    code, stdout, stderr = run(capsys, "retouch", photo, "-i", "remove the acne", "-o", out, "--steps", folder)
+    assert (code, stderr) == (0, "")
+    assert "no agent lies beside these weights" in stdout
+    written = sorted(folder.iterdir())
+    assert [p.name for p in written] == [f"step_{n}.png" for n in range(1, len(written) + 1)]
+    assert 1 < len(written) <= 3
+    assert np.array_equal(np.asarray(Image.open(written[-1])), np.asarray(Image.open(out)))
+    assert not np.array_equal(np.asarray(Image.open(written[0])), np.asarray(Image.open(out)))
+    code, _, stderr = run(
+        capsys, "retouch", photo, "-i", "remove the acne", "-o", tmp_path / "p.png", "--steps", folder
+    )
+    assert code == 3
+    assert "exists already" in stderr
+    again = ("-o", out, "--steps", folder, "--step-count", 1, "--overwrite")
+    code, _, _ = run(capsys, "retouch", photo, "-i", "remove the acne", *again)
+    assert code == 0
+    assert [p.name for p in folder.iterdir()] == ["step_1.png"]
+    code, _, stderr = run(
+        capsys, "retouch", photo, "-i", "remove the acne", "-o", tmp_path / "q.png", "--steps", tmp_path / "no" / "dir"
+    )
+    assert (code, stderr.count("\n")) == (3, 1)
+    assert not (tmp_path / "q.png").exists()
+    code, stdout, _ = run(capsys, "retouch", photo, "-i", "undo", "-o", tmp_path / "u.png", "--steps", tmp_path / "s2")
+    assert code == 0
+    assert "no step" in stdout

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "batch": ("retouchgpt.apps.batch", "retouch folders or a manifest of photos"),
     "demo": ("retouchgpt.apps.demo", "retouch a public-domain portrait, or your own, and show before and after"),
     "bench": ("retouchgpt.apps.bench", "measure quality on painted faces, or speed"),
+    "evaluate": ("retouchgpt.apps.evaluate", "every measure with its interval, as Markdown and HTML"),
     "train": ("retouchgpt.apps.train", "train, or go on training, a recipe"),
 }
 
@@ -59,6 +60,8 @@ def _retouch(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--report", help="write a JSON report")
     sub.add_argument("--strength", type=_share, default=1.0, help="0 to 1, of every edit (default: 1)")
     sub.add_argument("--brush", help="a mask of the photo's size: edit inside its white, and nowhere else")
+    sub.add_argument("--steps", metavar="DIR", help="retouch in steps, each written to DIR; OUT is the last one")
+    sub.add_argument("--step-count", type=_positive, help="so many equal steps, instead of as the agent decides")
     sub.add_argument("--overwrite", action="store_true", help="replace files that exist")
     sub.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -104,12 +107,21 @@ def _bench(sub: argparse.ArgumentParser) -> None:
     _model_arguments(sub)
 
 
+def _evaluate(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("recipe", nargs="?", metavar="RECIPE", help="YAML file, see recipes/evaluate.yaml")
+    sub.add_argument("--faces", help="folder of aligned faces: index.json, landmarks.npz, ID.jpg")
+    sub.add_argument("--limit", type=_positive, help="at most so many faces")
+    sub.add_argument("--out", help="folder for report.md, report.html, result.json and sheets")
+    _model_arguments(sub)
+
+
 def _train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("arguments", nargs=argparse.REMAINDER, help="RECIPE --data CACHE --out RUN ...")
 
 
 ARGUMENTS = {
-    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "demo": _demo, "bench": _bench, "train": _train,
+    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "demo": _demo, "bench": _bench,
+    "evaluate": _evaluate, "train": _train,
 }  # fmt: skip
 
 

@@ -7,11 +7,12 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from retouchgpt.core.errors import OutputExists, OutputNotWritable
+from retouchgpt.core.errors import AgentMissing, OutputExists, OutputNotWritable
 from retouchgpt.core.people import addressed
 from retouchgpt.core.pixels import from_float
 from retouchgpt.photo.faces import Face, numbered
@@ -19,6 +20,10 @@ from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, sav
 from retouchgpt.session.result import Result, RetouchRequest, read_brush
 
 from .progress import Stages
+
+if TYPE_CHECKING:
+    from retouchgpt.session import RetouchGPT
+    from retouchgpt.session.session import Session
 
 
 def run(options: argparse.Namespace) -> int:
@@ -36,16 +41,49 @@ def run(options: argparse.Namespace) -> int:
         say("finding faces")
         named = request.face == "largest" and addressed(request.instruction).who
         session = model.open(photo, "all" if named else request.face)
+        pacing = set_pace(model, session, options)
         say("retouching")
         result = session.instruct(request.instruction, strength=request.strength, brush=brush)
         say("writing")
         notes = write(photo, result, out, options)
+        if options.steps:
+            notes = (*notes, *pacing, save_steps(photo, session.steps(), Path(options.steps), options.overwrite))
         if options.faces_out:
             save_numbered(photo, [seen.face for seen in session.faces], Path(options.faces_out), options.overwrite)
     print(result.answer)
     for note in notes:
         print(f"Note: {note}.")
     return 0
+
+
+EQUAL_STEPS = 3
+"""Made where no agent lies beside the weights and no number is given."""
+
+
+def set_pace(model: RetouchGPT, session: Session, options: argparse.Namespace) -> tuple[str, ...]:
+    """Let the session walk in steps where these are asked for; returns what the user should know."""
+    if not options.steps:
+        return ()
+    if options.step_count:
+        session.walk(model.pace(options.step_count))
+        return ()
+    try:
+        session.walk(model.pace())
+        return ()
+    except AgentMissing:
+        session.walk(model.pace(EQUAL_STEPS))
+        return (f"no agent lies beside these weights, so up to {EQUAL_STEPS} equal steps were made",)
+
+
+def save_steps(photo: Photo, steps: Sequence[NDArray[Any]], folder: Path, overwrite: bool) -> str:
+    """x_r(1) ... x_r(n) as step_1.png ...; returns a note."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("step_*.png"):  # more steps of an earlier run must not stand among ours
+        old.unlink()
+    for number, pixels in enumerate(steps, 1):
+        plain = Photo(path=None, pixels=pixels, format="PNG", mode="RGB", alpha=photo.alpha, icc=photo.icc)
+        save_photo(plain, pixels, folder / f"step_{number}.png", overwrite=overwrite)
+    return f"{len(steps)} steps in {folder}" if steps else f"nothing was edited, so no step is in {folder}"
 
 
 def default_out(photo: Path) -> Path:
@@ -62,6 +100,18 @@ def check_outputs(out: Path, options: argparse.Namespace) -> None:
             check_output(picture, overwrite=options.overwrite)
     if options.report:
         check_text(Path(options.report), overwrite=options.overwrite)
+    if options.steps:
+        check_folder(Path(options.steps), overwrite=options.overwrite)
+
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """A folder for steps: its parent is there, and no step of an earlier run would be replaced or left among ours."""
+    parent = folder if folder.exists() else folder.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise OutputNotWritable(folder, "the folder above it does not exist, or it is a file or read-only")
+    old = sorted(folder.glob("step_*.png"))
+    if old and not overwrite:
+        raise OutputExists(old[0])
 
 
 def check_text(path: Path, *, overwrite: bool) -> None:

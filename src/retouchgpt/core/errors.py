@@ -128,6 +128,12 @@ class WeightsMissing(UnusableInput):
         self.path = path
 
 
+class AgentMissing(UnusableInput):
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(f"no agent in {path}: agent.safetensors is needed. Train one, or retouch without an agent.")
+        self.path = path
+
+
 class WeightsAltered(UnusableInput):
     def __init__(self, path: str | Path, expected: str, actual: str) -> None:
         super().__init__(

@@ -44,7 +44,7 @@ def acne(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]:
     """Papules, pustules, blackheads and the flat marks that they leave."""
     marks = []
     size, strength = draw(rng, dose.size), draw(rng, dose.strength)
-    mix = rng.dirichlet((3, 2, 1, 2))
+    mix = rng.dirichlet((4, 3, 1, 1.2))
     for x, y in places(canvas, rng, dose, count(rng, 10, dose, 45)):
         kind = int(rng.choice(4, p=mix))
         radius = canvas.unit * size * float(np.exp(rng.normal(np.log((0.03, 0.032, 0.012, 0.026)[kind]), 0.35)))
@@ -69,7 +69,7 @@ def _pimple(
         delta = core.alpha[..., None] * colour(rng, (-0.55, -0.65, -0.65)) * strength
         alpha = core.alpha
     elif kind == 3:  # the flat mark left behind
-        brown = colour(rng, (-0.10 - 0.35 * dark, -0.30 - 0.15 * dark, -0.30 - 0.12 * dark))
+        brown = colour(rng, (-0.06 - 0.3 * dark, -0.36 - 0.1 * dark, -0.30 - 0.1 * dark))
         delta = halo.alpha[..., None] * brown * strength * (1 + 0.2 * cloud(rng, shape, radius)[..., None])
         alpha = halo.alpha
     else:
@@ -97,7 +97,7 @@ def freckles(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]
     groups: dict[str, list[FloatImage]] = {}
     for point in points:
         groups.setdefault(canvas.region_of(*point), []).append(point)
-    tint = colour(rng, (-0.16, -0.36, -0.52))
+    tint = colour(rng, (-0.22, -0.48, -0.68))
     return [
         _fleck_group(canvas, rng, region, np.array(group), size, strength, tint) for region, group in groups.items()
     ]
@@ -110,7 +110,7 @@ def _fleck_group(
     x0, y0, x1, y1 = canvas.box(points, canvas.unit * 0.08 + 4)
     depth = np.zeros((y1 - y0, x1 - x0), np.float32)
     classes = rng.choice(4, size=len(points), p=(0.4, 0.35, 0.18, 0.07))
-    for i, radius in enumerate((0.006, 0.009, 0.013, 0.02)):
+    for i, radius in enumerate((0.008, 0.012, 0.017, 0.025)):
         sigma = float(np.clip(canvas.unit * size * radius * 0.75, 0.6, 6))
         impulses = np.zeros_like(depth)
         chosen = np.rint(points[classes == i] - (x0, y0)).astype(int)
@@ -208,7 +208,7 @@ def _scarred(
     canvas: Canvas, rng: np.random.Generator, body: Blob, x: float, y: float, corner: tuple[int, int],
     radius: float, strength: float,
 ) -> Mark:  # fmt: skip
-    tint = colour(rng, (0.13, 0.19, 0.21)) if rng.random() < 0.6 else colour(rng, (-0.12, -0.32, -0.30))
+    tint = colour(rng, (0.13, 0.19, 0.21)) if rng.random() < 0.75 else colour(rng, (-0.12, -0.32, -0.30))
     edge = relief(body.height, canvas.light, radius) * rng.uniform(-0.2, 0.25)
     delta = body.alpha[..., None] * tint * strength + (edge * strength)[..., None]
     seen = np.maximum(body.alpha, smoothstep(np.abs(edge), 0.015, 0.12))

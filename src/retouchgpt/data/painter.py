@@ -22,6 +22,8 @@ from .native import native_candidates
 
 Image = NDArray[np.uint8]
 PAINTERS: Mapping[str, Callable[[Canvas, np.random.Generator, Dose], list[Mark]]] = {**MARKS, **LINES, **HAIRS, **AREAS}
+MOST_GAIN = 3.0
+"""Most that a faint mark is strengthened."""
 ORDER = ("redness", "dark_circles", "freckles", "spots", "moles", "scars", "acne", "fine_lines", "forehead_wrinkles",
          "crows_feet", "shine", "stray_hairs")  # fmt: skip
 """From under the skin to over it."""
@@ -33,7 +35,9 @@ class PainterConfig:
 
     kinds: (least, most) kinds a face. chances: relative chance of each kind. nothing: share of faces left unpainted,
     which still pass the camera. blur: sigma in px. noise: standard deviation in 8-bit levels. jpeg: quality; a share
-    `raw` of the photos is never compressed.
+    `raw` of the photos is never compressed. seen: least contrast of a mark, in 8-bit levels and in deviations of the
+    skin's own texture there; fainter ones are strengthened, up to MOST_GAIN times, or left out, since what nobody sees
+    is no imperfection.
     """
 
     kinds: tuple[int, int] = (2, 6)
@@ -44,9 +48,10 @@ class PainterConfig:
     noise: tuple[float, float] = (0.0, 3.0)
     jpeg: tuple[int, int] = (78, 98)
     raw: float = 0.35
+    seen: tuple[float, float] = (10.0, 3.0)
 
 
-TRAIN = PainterConfig(dose=Dose(amount=(0.4, 2.2), size=(0.6, 1.7), strength=(0.4, 1.6)))
+TRAIN = PainterConfig(kinds=(4, 9), dose=Dose(amount=(0.4, 2.2), size=(0.6, 1.7), strength=(0.4, 1.6)))
 VALIDATION = PainterConfig(
     kinds=(3, 5),
     nothing=0.0,
@@ -55,6 +60,7 @@ VALIDATION = PainterConfig(
     noise=(0.5, 2.0),
     jpeg=(85, 95),
     raw=0.3,
+    seen=(12.0, 3.5),
 )
 """Other ranges (and, at the caller's, other seeds and faces) than training: the bench's."""
 
@@ -161,8 +167,36 @@ def paint(image: Image, landmarks: NDArray[np.floating], seed: int, config: Pain
     kinds = _choose(rng, config)
     marks: list[Mark] = []
     for kind in sorted(kinds, key=ORDER.index):
-        marks.extend(m for m in PAINTERS[kind](canvas, rng, config.dose) if m.alpha.max(initial=0) > 0.2)
+        painted = (noticed(canvas, mark, config.seen) for mark in PAINTERS[kind](canvas, rng, config.dose))
+        marks.extend(mark for mark in painted if mark is not None)
     return PaintedFace(canvas, tuple(marks), _camera(rng, config, image.shape[:2]))
+
+
+def noticed(canvas: Canvas, mark: Mark, least: tuple[float, float]) -> Mark | None:
+    """The mark, strong enough to be seen beside the skin's own texture, or None where it cannot be. See `seen`."""
+    inside = mark.alpha > 0.3
+    if inside.sum() < 3:
+        return None
+    log = canvas.log[mark.window]
+    luma = np.ascontiguousarray(log[..., 1])
+    texture = luma - cv2.GaussianBlur(luma, (0, 0), 2.0)
+    rough = 1.4826 * float(np.median(np.abs(texture[::2, ::2]))) * float(np.exp(luma.mean())) ** (1 / 2.2) * 255 / 2.2
+    need, gain, before = max(least[0], least[1] * rough), 1.0, from_log(log)
+    for _ in range(3):  # brightness answers to paint a little less than in proportion
+        there = float(np.percentile(_contrast(before, log, mark.delta * gain)[inside], 85))
+        short = need / max(there, 0.1)
+        if short <= 1.02:
+            break
+        gain *= short
+        if gain > MOST_GAIN:
+            return None
+    return mark if gain == 1.0 else replace(mark, delta=(mark.delta * gain).astype(np.float32))
+
+
+def _contrast(before: FloatImage, log: FloatImage, delta: FloatImage) -> FloatImage:
+    """What a change of log light does to the picture, in 8-bit levels of its most changed channel, slightly blurred."""
+    change = np.abs(from_log(log + delta) - before).max(2) * 255
+    return cv2.GaussianBlur(change, (0, 0), 1.0)
 
 
 def paint_kind(

@@ -17,11 +17,13 @@ import numpy as np
 from tqdm import tqdm
 
 from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.model.checkpoint import LLM, shipped
 from retouchgpt.model.network import RetouchNetwork
 
 from .cases import Case, Method, cases, painted_faces
-from .methods import OURS, false_edits, rows
+from .methods import OURS, false_edits, rows, speech
 from .metrics import Image, bootstrap, error, kept, levels, psnr, texture
+from .sheets import strip
 
 SHEET_ROWS = 5
 
@@ -181,7 +183,9 @@ def run(
     """
     if methods is None:
         network = RetouchNetwork.from_pretrained(weights) if network is None else network
-        methods = rows(network)
+        folder = Path(weights) if weights else shipped()
+        speak = speech(network, folder) if (folder / LLM).is_dir() else None
+        methods = rows(network, speak)
     result = BenchResult({name: [] for name in methods})
     false: list[float] = []
     faces = painted_faces(folder, limit=limit)
@@ -197,19 +201,11 @@ def run(
                 value, picture, mask = score(case, method)
                 result.scores[name].append(value)
                 if name == OURS and len(result.sheets.setdefault(case.kind, [])) < SHEET_ROWS:
-                    result.sheets[case.kind].append(_strip(case, picture, mask))
+                    result.sheets[case.kind].append(strip(case, picture, mask))
     result.false_acne = float(np.median(false)) if false else None
     if out is not None:
         write(result, out)
     return result
-
-
-def _strip(case: Case, picture: Image, mask: Any) -> Image:
-    """Before, target, ours, mask, difference x8, side by side."""
-    grey = np.repeat(np.rint(np.asarray(mask) * 255).astype(np.uint8)[..., None], 3, 2)
-    change = (128 + 8 * (picture.astype(np.int16) - case.image.astype(np.int16))).clip(0, 255).astype(np.uint8)
-    window = slice(60, 460), slice(90, 430)
-    return np.hstack([x[window] for x in (case.image, case.target, picture, grey, change)])
 
 
 def write(result: BenchResult, out: Path) -> None:

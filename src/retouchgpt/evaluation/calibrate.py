@@ -27,23 +27,24 @@ from retouchgpt.photo.composite import paste
 from retouchgpt.session.face import LookedAt, repair, select
 
 from .cases import Case, cases, painted_faces
-from .methods import Ours
+from .methods import Ours, speech
 
-SHIFTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
+SHIFTS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 ELSEWHERE = 0.5
 """Weight of a change where nothing was asked for: mostly faint, but no one asked."""
 SEED_OFFSET = 2_000_000
 """Added to the bench's seeds."""
 
 
-def error_left(network: RetouchNetwork, case: Case, seen: LookedAt, shift: float) -> float:
+def error_left(ours: Ours, case: Case, seen: LookedAt, shift: float) -> float:
     """Weighted absolute error to the target when the asked kind's heat is shifted."""
     k = IMPERFECTIONS.index(case.kind)
     heat = seen.heat.clone()
     known = heat[:, k].clamp(1e-5, 1 - 1e-5)
     heat[:, k] = torch.where(heat[:, k] > 0, torch.sigmoid(torch.logit(known) + shift), heat[:, k])
     moved = replace(seen, heat=heat)
-    fixed = repair(network, moved, select(network, moved, case.plan, None), None)
+    where = select(ours.network, moved, case.plan, None)
+    fixed = repair(ours.network, moved, where, ours.speak(case.plan))
     out = case.image if fixed is None else paste(case.image, fixed.correction, fixed.mask, seen.alignment).pixels
     wrong = np.abs(out.astype(np.float32) - case.target.astype(np.float32)).sum(2)
     native = by_kind(case.face.painted.ignore, case.kind) > 0
@@ -52,13 +53,13 @@ def error_left(network: RetouchNetwork, case: Case, seen: LookedAt, shift: float
 
 def calibrate(network: RetouchNetwork, faces: Path, *, limit: int = 30, progress: bool = True) -> dict[str, float]:
     """The best shift of each kind; 0 for a kind that was never painted."""
-    ours = Ours(network)
+    ours = Ours(network, speak=speech(network))
     left: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(SHIFTS)))
     every = painted_faces(faces, limit=limit, paintings=1, offset=SEED_OFFSET)
     for face in tqdm(every, total=limit, disable=not progress, desc="calibrating", unit="face"):
         for case in cases(face):
             seen = ours.seen(case)
-            left[case.kind] += [error_left(network, case, seen, shift) for shift in SHIFTS]
+            left[case.kind] += [error_left(ours, case, seen, shift) for shift in SHIFTS]
     return {kind: SHIFTS[int(left[kind].argmin())] if kind in left else 0.0 for kind in IMPERFECTIONS}
 
 

@@ -26,12 +26,14 @@ PAINTINGS = 3
 
 @dataclass(frozen=True)
 class Painted:
-    """One painted face. skin: (H, W), where it may be edited. tone: ITA group of the unpainted face."""
+    """One painted face. skin: (H, W), where it may be edited. tone: ITA group of the unpainted face. age: in years,
+    None where the folder's index does not tell it."""
 
     face_id: str
     painted: PaintedFace
     skin: Mask
     tone: str
+    age: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def painted_faces(
         for j in range(paintings):
             painted = paint(image, landmarks, SEED + offset + i * 100 + j, VALIDATION)
             skin = painted.canvas.skin > 0.5
-            yield Painted(name, painted, skin, tone_group(typology_angle(image, skin)))
+            age = source.index[i].get("age")
+            yield Painted(name, painted, skin, tone_group(typology_angle(image, skin)), age)
 
 
 def cases(face: Painted) -> Iterator[Case]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import Box, Extent
-from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.core.plan import EditPlan
+from retouchgpt.core.vocabulary import IMPERFECTIONS, spoken
+from retouchgpt.model.checkpoint import LLM, load_language_model, shipped
 from retouchgpt.model.imperfection import given
+from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.composite import paste, to_model
 from retouchgpt.photo.faces import Face
@@ -84,11 +88,37 @@ def _box(mask: Mask) -> Box:
     return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
-class Ours:
-    """The shipped pipeline on an opened face: look once, then select, repair and paste a plan."""
+def request(plan: EditPlan) -> str:
+    """A plan's edits as a person would write them, for the LLM to read."""
+    parts = [
+        f"the {spoken(e.imperfection)}" + ("" if e.region == "face" else f" on the {spoken(e.region)}")
+        for e in plan.edits
+    ]
+    return f"Please remove {' and '.join(parts)}."
 
-    def __init__(self, network: RetouchNetwork, *, true_mask: bool = False) -> None:
+
+def speech(network: RetouchNetwork, folder: Path | None = None) -> Callable[[EditPlan], DialogueTokens]:
+    """Attach the LLM of a weights folder (default: the one that ships) to a network; how a plan is put to it."""
+    llm, tokenizer = load_language_model((folder or shipped()) / LLM)
+    network.embedding.attach(llm)
+    return lambda plan: tokenise(tokenizer, [request(plan)])
+
+
+class Ours:
+    """The shipped pipeline on an opened face: look once, then select, repair and paste a plan.
+
+    speak: what the LLM is told of a plan; without it the network runs without its LLM.
+    """
+
+    def __init__(
+        self,
+        network: RetouchNetwork,
+        *,
+        true_mask: bool = False,
+        speak: Callable[[EditPlan], DialogueTokens | None] | None = None,
+    ) -> None:
         self.network, self.true_mask = network, true_mask
+        self.speak = speak or (lambda plan: None)
         self._seen: tuple[int, LookedAt] | None = None
 
     def seen(self, case: Case) -> LookedAt:
@@ -101,23 +131,30 @@ class Ours:
     def __call__(self, case: Case) -> Answer:
         seen = self.seen(case)
         where = given(self._true(case, seen)) if self.true_mask else select(self.network, seen, case.plan, None)
-        fixed = repair(self.network, seen, where, None)
+        fixed = repair(self.network, seen, where, self.speak(case.plan))
         if fixed is None:
             return untouched(case)
         pasted = paste(case.image, fixed.correction, fixed.mask, seen.alignment)
         return pasted.pixels, pasted.mask
 
     def _true(self, case: Case, seen: LookedAt) -> torch.Tensor:
-        side = seen.heat.shape[-1]
-        kinds = np.zeros((len(IMPERFECTIONS), side, side), np.float32)
+        kinds = np.zeros((len(IMPERFECTIONS), *seen.heat.shape[2:]), np.float32)
         for kind, alpha in case.alphas.items():
-            grey = np.rint(np.repeat(alpha[..., None], 3, 2) * 255).astype(np.uint8)
-            crop = to_model(grey, seen.alignment, seen.crop.shape[-1])[..., 0]
-            kinds[IMPERFECTIONS.index(kind)] = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+            kinds[IMPERFECTIONS.index(kind)] = at_heat(alpha, seen)
         return torch.from_numpy(kinds)[None]
 
 
-def rows(network: RetouchNetwork | None) -> Mapping[str, Method]:
+def at_heat(values: NDArray[np.floating], seen: LookedAt) -> NDArray[np.float32]:
+    """A map of the photo (H, W) in [0, 1] at the place and size of the heat maps, (h, w)."""
+    side = seen.heat.shape[-1]
+    grey = np.rint(np.repeat(values[..., None], 3, 2) * 255).astype(np.uint8)
+    crop = to_model(grey, seen.alignment, seen.crop.shape[-1])[..., 0]
+    return cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def rows(
+    network: RetouchNetwork | None, speak: Callable[[EditPlan], DialogueTokens | None] | None = None
+) -> Mapping[str, Method]:
     """All rows of the table, ours last."""
     table: dict[str, Method] = {
         UNTOUCHED: untouched,
@@ -128,14 +165,14 @@ def rows(network: RetouchNetwork | None) -> Mapping[str, Method]:
         "biharmonic inpainting, true mask": biharmonic,
     }
     if network is not None:
-        table[OURS_PAINTED] = Ours(network, true_mask=True)
-        table[OURS] = Ours(network)
+        table[OURS_PAINTED] = Ours(network, true_mask=True, speak=speak)
+        table[OURS] = Ours(network, speak=speak)
     return table
 
 
 def false_edits(network: RetouchNetwork, image: Image, landmarks: NDArray[np.floating], skin: Mask, kind: str) -> float:
     """Share of the skin that changes when an unpainted face is asked to lose `kind`."""
-    from retouchgpt.core.plan import Edit, EditPlan
+    from retouchgpt.core.plan import Edit
 
     height, width = image.shape[:2]
     seen = look(network, image, Face(1, np.asarray(landmarks, np.float32), Box(0, 0, width, height), float(width)))

@@ -99,3 +99,24 @@ def bootstrap(
     values = [statistic([rows[i] for i in rng.integers(0, len(rows), len(rows))]) for _ in range(draws)]
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return float(low), float(high)
+
+
+def fixed_pixels(image: Image, out: Image, target: Image, asked: Mask) -> int:
+    """Asked pixels whose difference to the target fell to half of what it was, or below."""
+    return int((levels(out, target)[asked] <= 0.5 * levels(image, target)[asked]).sum())
+
+
+def damage(image: Image, out: Image, asked: Mask) -> float:
+    """Outside damage: mean change in levels where nothing was asked; 0 where everything was."""
+    outside = ~asked
+    return float(levels(out, image)[outside].mean()) if outside.any() else 0.0
+
+
+def locality(image: Image, out: Image, asked: Mask, reach: int = 3) -> float | None:
+    """Share of all change that lies within `reach` px of what was asked, in [0, 1]; None where nothing changed."""
+    change = levels(out, image)
+    total = float(change.sum())
+    if total == 0:
+        return None
+    near = cv2.dilate(asked.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
+    return float(change[near].sum()) / total

@@ -25,10 +25,11 @@ BUT = r"(?:but(?! not)|except(?: for)?|apart from|besides|other than|aside from|
 TOUCH = r"(?:touch|touched|change|changed|remove|removed|edit|edited|alter|altered|delete|erase|retouch|do|fix|gone)"
 MIDDLE = r"((?:(?![,.;:!?] )\S+ ){1,6}?)"
 """One to six words of one clause."""
-START = r"^((?:(?:please|ok|okay|well|so|hi|hey|hello|just|and|but|now) |[,.!] )*)"
 
-_TENS: dict[str, int] = {"ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
-         "eighty": 80, "ninety": 90}  # fmt: skip
+_TENS: dict[str, int] = {
+    "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
+    "eighty": 80, "ninety": 90,
+}  # fmt: skip
 
 Replacement = str | Callable[[re.Match[str]], str]
 

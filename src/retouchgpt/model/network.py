@@ -37,7 +37,7 @@ class Request(NamedTuple):
 class Retouched(NamedTuple):
     """image: x_r, (B, 3, H, W) in [0, 1]. correction: x_r - x_s before clipping, exactly 0 outside the mask.
     mask: the edit's weight, (B, 1, H, W) in [0, 1]; 0 where no pixel changes. selection, control: for explanations.
-    logits: the LLM's, or None."""
+    logits: the LLM's, or None. state: R's tokens (B, W, 6, g, g), what the agent sees of it."""
 
     image: Tensor
     correction: Tensor
@@ -45,6 +45,7 @@ class Retouched(NamedTuple):
     selection: Selection
     control: ControlMaps
     logits: Tensor | None
+    state: Tensor | None = None
 
 
 class RetouchNetwork(nn.Module):
@@ -107,14 +108,25 @@ class RetouchNetwork(nn.Module):
         return Selection(mask.expand(-1, KINDS, -1, -1), mask, torch.ones_like(mask))
 
     def repair(
-        self, image: Tensor, features: ImageFeatures, where: Selection, dialogue: DialogueTokens | None = None
+        self,
+        image: Tensor,
+        features: ImageFeatures,
+        where: Selection,
+        dialogue: DialogueTokens | None = None,
+        scales: Tensor | None = None,
     ) -> Retouched:
-        """LBE, G_ctrl, R and D: what stands in the mask's place."""
+        """LBE, G_ctrl, R and D: what stands in the mask's place.
+
+        scales: the agent's action, (B, 3, g, g), how strongly alpha, beta and gamma act; None: all by 1.
+        """
         grid = features.tokens.shape[-2:]
         prompts = self.embedding(features.tokens, where.mask, dialogue)
         control = self.control(prompts, where.mask, (grid[0], grid[1]))
+        if scales is not None:
+            control = control.scaled(*(s[:, None, ..., None] for s in scales.unbind(1)))
         repaired = self.transformer(features.tokens, F.adaptive_max_pool2d(where.mask, grid), control)
-        return self.compose(image, self.decoder(image, features, repaired, where), where, control, prompts.logits)
+        decoded = self.decoder(image, features, repaired, where)
+        return self.compose(image, decoded, where, control, prompts.logits)._replace(state=repaired)
 
     def compose(
         self, image: Tensor, decoded: Tensor, where: Selection, control: ControlMaps, logits: Tensor | None

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchgpt import __version__
-from retouchgpt.core.errors import BadSession, MissingExtra
+from retouchgpt.core.errors import AgentMissing, BadSession, MissingExtra
 from retouchgpt.core.facts import Facts
 from retouchgpt.core.plan import EditPlan
+from retouchgpt.model.agent import Agent, load_agent
 from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, shipped
 from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
@@ -20,6 +21,7 @@ from retouchgpt.photo.faces import FaceFinder, choose, shared_finder
 from retouchgpt.photo.files import Photo, open_photo
 
 from .session import Session
+from .steps import Pace
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,9 +51,10 @@ class RetouchGPT:
         tokenizer: Any = None,
         finder: FaceFinder | None = None,
         versions: dict[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.network, self.planner, self.writer, self.tokenizer = network, planner, writer, tokenizer
-        self._finder = finder
+        self._finder, self.folder = finder, folder
         self.versions = {"retouchgpt": __version__} | (versions or {})
 
     @classmethod
@@ -85,7 +88,21 @@ class RetouchGPT:
             tokenizer=own.tokenizer,
             finder=finder,
             versions={"size": network.config.name, "weights_sha256": sha256(place / WEIGHTS)},
+            folder=place,
         )
+
+    def agent(self) -> Agent:
+        """The agent that lies beside the weights. Raises AgentMissing or WeightsMismatch."""
+        if self.folder is None:
+            raise AgentMissing("a model that did not come from a folder")
+        return load_agent(self.folder, self.versions.get("weights_sha256"))
+
+    def pace(self, steps: int | None = None) -> Pace:
+        """How a session walks: by the agent, or with `steps` by so many equal steps. Raises what `agent` raises."""
+        if steps is not None:
+            return Pace(None, steps).checked()
+        agent = self.agent()
+        return Pace(agent, agent.config.most).checked()
 
     @property
     def finder(self) -> FaceFinder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -72,14 +72,28 @@ def look(network: RetouchNetwork, pixels: NDArray[Any], face: Face) -> LookedAt:
     crop = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].contiguous(memory_format=torch.channels_last)
     side = size // network.config.strides[0]
     regions = torch.from_numpy(region_maps(landmarks * (side / size), Extent(side, side)))[None]
-    with fast(network):
-        features = network.encode(crop)
-        heat = network.find(features, regions).float()
-    gate = torch.from_numpy(cv2.resize(allowed, (side, side), interpolation=cv2.INTER_AREA))
-    heat = heat * gate
+    features, heat = _seen(network, crop, regions, allowed)
     px = (size / side / alignment.scale) ** 2
     found = find(heat[0].numpy(), regions[0].numpy(), px)
     return LookedAt(face, alignment, crop, features, heat, regions, allowed, found)
+
+
+def _seen(
+    network: RetouchNetwork, crop: Tensor, regions: Tensor, allowed: NDArray[np.float32]
+) -> tuple[ImageFeatures, Tensor]:
+    """Features of a crop, and its heat maps where the skin may be edited."""
+    side = regions.shape[-1]
+    with fast(network):
+        features = network.encode(crop)
+        heat = network.find(features, regions).float()
+    return features, heat * torch.from_numpy(cv2.resize(allowed, (side, side), interpolation=cv2.INTER_AREA))
+
+
+@torch.inference_mode()
+def look_again(network: RetouchNetwork, seen: LookedAt, crop: Tensor) -> LookedAt:
+    """The same face after a step: another crop (1, 3, S, S), the same landmarks and skin."""
+    features, heat = _seen(network, crop, seen.regions, seen.allowed)
+    return replace(seen, crop=crop, features=features, heat=heat)
 
 
 def _allowed(image: NDArray[np.float32], landmarks: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -117,15 +131,19 @@ def repair(network: RetouchNetwork, seen: LookedAt, where: Selection, dialogue: 
         return None
     with fast(network):
         out = network.repair(seen.crop, seen.features, where, dialogue)
-    allowed = torch.from_numpy(seen.allowed)
-    correction = out.correction.float()[0] * allowed
-    mask = out.mask.float()[0, 0] * (allowed > 0)
+    return measured(seen, out.correction.float() * torch.from_numpy(seen.allowed), out.mask.float(), where.kinds)
+
+
+def measured(seen: LookedAt, correction: Tensor, mask: Tensor, kinds: Tensor) -> Repair:
+    """A correction of allowed skin (1, 3, S, S) and its mask (1, 1, S, S), with the mask kept to what is seen."""
+    correction = correction[0]
+    weight = mask[0, 0] * (torch.from_numpy(seen.allowed) > 0)
     visible = (correction.abs().amax(0) > 0.6 / 255).float()
-    side = where.kinds.shape[-1]
+    side = kinds.shape[-1]
     changed = torch.nn.functional.adaptive_max_pool2d(visible[None, None], side)[0, 0] > 0
     return Repair(
         np.ascontiguousarray(correction.permute(1, 2, 0).numpy()),
-        np.ascontiguousarray((mask * visible).numpy()),
-        where.kinds[0].float().numpy(),
+        np.ascontiguousarray((weight * visible).numpy()),
+        kinds[0].float().numpy(),
         changed.numpy(),
     )

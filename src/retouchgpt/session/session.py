@@ -18,7 +18,8 @@ from retouchgpt.core.people import addressed
 from retouchgpt.core.plan import Edit, EditPlan
 from retouchgpt.core.vocabulary import ALL
 from retouchgpt.language.dialogue import adjusted
-from retouchgpt.photo.composite import paste_all
+from retouchgpt.model.imperfection import Selection
+from retouchgpt.photo.composite import Pasted, paste_all
 from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
 
@@ -26,6 +27,7 @@ from . import saved
 from .face import LookedAt, Repair, look, merged, repair, select
 from .findings import outcomes
 from .result import FaceResult, Result, RetouchRequest
+from .steps import Pace, repair_in_steps
 
 if TYPE_CHECKING:
     from .engine import RetouchGPT
@@ -50,11 +52,12 @@ class Turn:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A replayed history: pixels, edit mask, and each face's repair."""
+    """A replayed history: pixels, edit mask, each face's repair, and the steps that led to it."""
 
     pixels: NDArray[Any]
     mask: NDArray[np.float32]
     repairs: tuple[Repair | None, ...]
+    trails: tuple[tuple[Repair, ...], ...] = ()
 
 
 class Session:
@@ -70,6 +73,7 @@ class Session:
         self._ahead: list[tuple[Turn, ...]] = []
         self._rendered: tuple[tuple[Turn, ...], Rendered] | None = None
         self._question: EditPlan | None = None
+        self._pace: Pace | None = None
 
     @property
     def found(self) -> tuple[Finding, ...]:
@@ -226,29 +230,57 @@ class Session:
         result = self._result(plan, instruction, {"understand": understood})
         return result if done else replace(result, answer=NOTHING_TO[plan.intent])
 
+    def walk(self, pace: Pace | None) -> None:
+        """From now on retouch in steps x_r(1), x_r(2), ... at this pace; None: at once."""
+        self._pace, self._rendered = pace, None
+
+    def steps(self) -> list[NDArray[Any]]:
+        """x_r(1) ... x_r(n): the photo after each step, (H, W, 3) of its own type; empty where nothing is edited.
+
+        The last one is the session's image. A face that was done earlier stays as it was.
+        """
+        rendered = self.render()
+        trails = rendered.trails or tuple((r,) if r is not None else () for r in rendered.repairs)
+        count = max(map(len, trails), default=0)
+        return [self._pasted([t[min(k, len(t) - 1)] if t else None for t in trails]).pixels for k in range(count)]
+
+    def _pasted(self, repairs: Sequence[Repair | None]) -> Pasted:
+        placed = [
+            (r.correction, r.mask, f.alignment) for r, f in zip(repairs, self.faces, strict=True) if r is not None
+        ]
+        return paste_all(self.photo.pixels, placed)
+
     def render(self) -> Rendered:
         """The photo under the instructions in force, replayed from its own pixels."""
         if self._rendered is not None and self._rendered[0] is self.turns:
             return self._rendered[1]
-        repairs = tuple(self._repair(face) for face in self.faces)
-        placed = [
-            (r.correction, r.mask, f.alignment) for r, f in zip(repairs, self.faces, strict=True) if r is not None
-        ]
-        pasted = paste_all(self.photo.pixels, placed)
-        rendered = Rendered(pasted.pixels, pasted.mask, repairs)
+        trails = tuple(self._trail(face) for face in self.faces)
+        repairs = tuple(trail[-1] if trail else None for trail in trails)
+        pasted = self._pasted(repairs)
+        rendered = Rendered(pasted.pixels, pasted.mask, repairs, trails)
         self._rendered = (self.turns, rendered)
         return rendered
 
-    def _repair(self, face: LookedAt) -> Repair | None:
+    def _trail(self, face: LookedAt) -> tuple[Repair, ...]:
+        """A face's repair under the turns in force, step by step; empty where nothing is to be done."""
         turns = [t for t in self.turns if t.concerns(face.face.index)]
         if not turns:
-            return None
+            return ()
         network, size = self.engine.network, self.engine.network.config.image_size
-        selections = [
-            select(network, face, turn.plan, None if turn.brush is None else _to_face(turn.brush, face, size))
-            for turn in turns
-        ]
-        return repair(network, face, merged(selections), self.engine.dialogue(turns[-1].text))
+
+        def choose(seen: LookedAt) -> Selection:
+            return merged(
+                [
+                    select(network, seen, turn.plan, None if turn.brush is None else _to_face(turn.brush, seen, size))
+                    for turn in turns
+                ]
+            )
+
+        tokens = self.engine.dialogue(turns[-1].text)
+        if self._pace is not None:
+            return tuple(repair_in_steps(network, face, choose, tokens, self._pace))
+        once = repair(network, face, choose(face), tokens)
+        return () if once is None else (once,)
 
     def _result(self, plan: EditPlan, instruction: str, timings: dict[str, float], who: tuple[int, ...] = ()) -> Result:
         start = time.perf_counter()

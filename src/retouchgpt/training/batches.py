@@ -15,13 +15,13 @@ from torch.utils.data import Dataset
 from retouchgpt.core.errors import BadData
 from retouchgpt.core.geometry import Extent
 from retouchgpt.core.vocabulary import IMPERFECTIONS
-from retouchgpt.data.native import stack_by_kind
+from retouchgpt.data.native import BIT_OF_KIND, MARK
 from retouchgpt.model.imperfection import places
 from retouchgpt.photo.regions import region_maps
 
 FloatImage = NDArray[Any]
 KINDS = len(IMPERFECTIONS)
-VISIBLE = (0.5, 5.0)
+VISIBLE = (2.0, 8.0)
 """8-bit levels of difference at which a mark begins to count as seen, and counts in full."""
 CROPS_A_SAMPLE = 4
 """Neighbouring indices that share one painted face, since reading it costs more than cutting a crop."""
@@ -78,14 +78,12 @@ class PaintedCrops(Dataset[Crop]):
         rng = np.random.default_rng((self.seed, index))
         sample, where = self._sample(index // CROPS_A_SAMPLE)
         asked = _ask(rng, tuple(sample.deltas))
-        image, target, kinds, ignore, region, where = _cut(rng, sample, where, asked, self.crop, self.augment)
+        image, target, *maps, where = _cut(rng, sample, where, asked, (self.crop, self.stride), self.augment)
         if self.augment:
             image, target = _camera(rng, image, target)
-        size = (self.crop // self.stride, self.crop // self.stride)
-        maps = [_resize(x, size[0], cv2.INTER_AREA) for x in (kinds, ignore, region)]
         words = np.array([k in asked for k in IMPERFECTIONS], np.float32)
-        tensors = [_tensor(x) for x in (image, target, *maps)]
-        return Crop(*tensors, torch.from_numpy(words), _tensor(where))
+        seen = [_tensor(x) for x in (image, target, *maps)]
+        return Crop(*seen, words=torch.from_numpy(words), places=_tensor(where))  # type: ignore[misc]
 
     def _sample(self, number: int) -> tuple[Any, FloatImage]:
         """A painted face and its places (H / 8, W / 8, 7), read once for the crops of neighbouring indices."""
@@ -113,9 +111,18 @@ def _ask(rng: np.random.Generator, painted: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _cut(
-    rng: np.random.Generator, sample: Any, where: FloatImage, asked: tuple[str, ...], crop: int, augment: bool
+    rng: np.random.Generator,
+    sample: Any,
+    where: FloatImage,
+    asked: tuple[str, ...],
+    size: tuple[int, int],
+    augment: bool,
 ) -> list[FloatImage]:
-    """A crop around something asked: image, target, kinds, ignore, the part that the instruction covers, places."""
+    """A crop around something asked: image and target; kinds, ignore and the instruction's reach at map size; places.
+
+    size: side of the crop in px, and px a pixel of the maps.
+    """
+    crop, fine = size[0], size[0] // size[1]
     height, width = sample.image.shape[:2]
     scale = float(rng.uniform(0.8, 1.3)) if augment and rng.random() < 0.5 else 1.0
     side = min(round(crop / scale), height, width)
@@ -127,18 +134,31 @@ def _cut(
     for kind in asked:
         if kind in sample.deltas:
             target -= sample.deltas[kind][window].astype(np.float32) / 255 * region[..., None]
-    kinds = np.zeros((side, side, KINDS), np.float32)
-    for kind, alpha in sample.alphas.items():
-        kinds[..., IMPERFECTIONS.index(kind)] = _seen(alpha[window], sample.deltas[kind][window])
-    ignore = stack_by_kind(sample.ignore[window])
-    layers = [image, target.clip(0, 1), kinds, ignore, region]
+    layers = [image, target.clip(0, 1)]
     if side != crop:
         way = cv2.INTER_AREA if side > crop else cv2.INTER_LINEAR
-        layers = [_resize(layer, crop, way) for layer in layers]
+        layers = [cv2.resize(layer, (crop, crop), interpolation=way) for layer in layers]
+    layers += _maps(sample, window, region, fine)
     layers.append(_places(where, x, y, side, crop // PLACE_STRIDE))
     if augment and rng.random() < 0.5:
         layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
     return layers
+
+
+def _maps(sample: Any, window: tuple[slice, slice], region: FloatImage, fine: int) -> list[FloatImage]:
+    """Painted masks (fine, fine, 12), where to be silent (fine, fine, 12) and the instruction's reach of a window."""
+
+    def shrunk(layer: FloatImage) -> FloatImage:
+        return cv2.resize(layer, (fine, fine), interpolation=cv2.INTER_AREA)
+
+    kinds = np.zeros((fine, fine, KINDS), np.float32)
+    for kind, alpha in sample.alphas.items():
+        if alpha[window].any():
+            kinds[..., IMPERFECTIONS.index(kind)] = shrunk(_seen(alpha[window], sample.deltas[kind][window]))
+    bits = sample.ignore[window]
+    planes = {bit: shrunk(((bits & bit) > 0).astype(np.float32)) for bit in (MARK, *BIT_OF_KIND.values())}
+    ignore = np.stack([planes[BIT_OF_KIND.get(kind, MARK)] for kind in IMPERFECTIONS], -1)
+    return [kinds, ignore, shrunk(region)]
 
 
 def _places(where: FloatImage, x: int, y: int, side: int, size: int) -> FloatImage:
@@ -158,17 +178,6 @@ def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:
     red, green, blue = np.abs(delta).astype(np.float32).transpose(2, 0, 1)
     contrast = cv2.GaussianBlur(np.maximum(np.maximum(red, green), blue), (0, 0), 1.5)
     return alpha.astype(np.float32) / 255 * ((contrast - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0])).clip(0, 1)
-
-
-def _resize(layer: FloatImage, side: int, way: int) -> FloatImage:
-    """cv2.resize with any number of channels, of which those that are empty cost nothing."""
-    if layer.ndim == 3 and layer.shape[2] > 4:
-        out = np.zeros((side, side, layer.shape[2]), np.float32)
-        for i in range(layer.shape[2]):
-            if layer[::7, ::7, i].any() or layer[..., i].any():  # most kinds are not painted
-                out[..., i] = cv2.resize(np.ascontiguousarray(layer[..., i]), (side, side), interpolation=way)
-        return out
-    return cv2.resize(layer, (side, side), interpolation=way)
 
 
 def _corner(rng: np.random.Generator, sample: Any, asked: tuple[str, ...], side: int) -> tuple[int, int]:

@@ -25,13 +25,20 @@ def step_losses(
     *,
     repairs: int,
     predicted: int,
+    unnamed: int = 0,
     dialogue: DialogueTokens | None = None,
 ) -> dict[str, Tensor]:
-    """Unweighted terms by name. The first `repairs` rows are repaired, `predicted` of them under the predicted mask."""
-    features = network.encode(crop.image)
-    logits = network.imperfection(features, crop.places).float()
-    terms = {"mask": mask_loss(logits, crop.kinds, crop.ignore)}
-    if weights.dice:
+    """Unweighted terms by name. The first `repairs` rows are repaired, `predicted` of them under the predicted mask.
+
+    The last `unnamed` of them are told where the mask lies but not of which kind it is: what it takes to tell a mole
+    from a red patch then comes from the picture and, through the LLM's prompts, from the words.
+    """
+    seeing = weights.mask > 0
+    with torch.set_grad_enabled(torch.is_grad_enabled() and seeing):
+        features = network.encode(crop.image)
+        logits = network.imperfection(features, crop.places).float()
+    terms = {"mask": mask_loss(logits, crop.kinds, crop.ignore)} if seeing else {}
+    if seeing and weights.dice:
         terms["dice"] = dice_loss(logits, crop.kinds, crop.ignore)
     if not repairs:
         return terms
@@ -41,7 +48,10 @@ def step_losses(
     asked = part.asked.clone()
     if predicted:
         asked[:predicted] = part.narrowed(logits[rows].detach().sigmoid())[:predicted]
-    out = network.repair(part.image, some, given(asked), dialogue)
+    where = given(asked)
+    if unnamed:
+        where.kinds[-unnamed:] = 0
+    out = network.repair(part.image, some, where, dialogue)
     return terms | _repair_terms(part, out.image.float(), out.mask.float(), weights)
 
 

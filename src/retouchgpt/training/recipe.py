@@ -38,7 +38,8 @@ class Recipe:
     at its end. seeing_rate: multiplies both for encoder and imperfection maps; at 0 these rest, with their batch
     statistics. warmup: steps of linear increase. betas: of Adam. clip: gradient norm of each box by itself, since the
     decoder's is a hundred times the encoder's. ema: decay of the averaged weights. predicted_masks: share of repairs
-    done under the predicted mask instead of the painted one, after `teacher_steps`. precision: bf16 or no.
+    done under the predicted mask instead of the painted one, after `teacher_steps`; unnamed_masks: share of them that
+    is told where the mask lies but not which kind it is, so that the instruction's words matter. precision: bf16 or no.
     validate_every, save_every: in steps. workers: loader processes. threads: of torch.
     """
 
@@ -60,6 +61,7 @@ class Recipe:
     clip: float = 1.0
     ema: float = 0.998
     predicted_masks: float = 0.4
+    unnamed_masks: float = 0.0
     teacher_steps: int = 500
     precision: str = "bf16"
     validate_every: int = 500

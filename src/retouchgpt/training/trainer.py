@@ -100,6 +100,7 @@ class Trainer:
             sampler=FromStep(self.step, self.recipe),
             num_workers=self.recipe.workers,
             collate_fn=_collate,
+            worker_init_fn=_deaf,
             prefetch_factor=4 if self.recipe.workers else None,
         )
         with (
@@ -133,6 +134,7 @@ class Trainer:
                 recipe.losses,
                 repairs=recipe.repair_batch,
                 predicted=predicted,
+                unnamed=round(recipe.unnamed_masks * recipe.repair_batch),
                 dialogue=self._dialogue(crop, recipe.repair_batch),
             )
             total = weighted(terms, recipe.losses)
@@ -148,7 +150,11 @@ class Trainer:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self._average()
-        return {"loss": float(total), **{k: float(v) for k, v in terms.items()}, "norm": max(norms.values())}
+        return {
+            "loss": float(total.detach()),
+            **{k: float(v.detach()) for k, v in terms.items()},
+            "norm": max(norms.values()),
+        }
 
     def _dialogue(self, crop: Crop, rows: int) -> DialogueTokens | None:
         if self.tokenizer is None or not rows:
@@ -272,6 +278,12 @@ def _copy(network: RetouchNetwork) -> RetouchNetwork:
 
 def _collate(crops: list[Crop]) -> Crop:
     return Crop(*(torch.stack(field) for field in zip(*crops, strict=True)))
+
+
+def _deaf(worker: int) -> None:
+    """Loader processes leave signals to the trainer: a signal to the whole group would else end the run unsaved."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _graceful:
