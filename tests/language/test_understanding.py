@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from retouchgpt.language.understanding import TEXT_LIMIT, Understanding
 from retouchgpt.model.checkpoint import shipped
 
 HERE = Path(__file__).parent
-MORE = ("fresh", "third", "fourth", "fifth", "sixth", "classes", "seventh")
+MORE = ("fresh", "third", "fourth", "fifth", "sixth", "classes", "seventh", "eighth", "ninth", "tenth")
 """Files of instructions written after the grammar; how each was first read is told in docs/language.md."""
 
 
@@ -55,6 +56,35 @@ def test_what_must_stay_is_never_edited(understanding: Understanding, text: str)
     assert understanding.plan(text).edits == ()
     plan = understanding.plan(f"Remove the acne. {text[0].upper()}{text[1:]}.")
     assert not [e for e in plan.edits if e.imperfection in ("freckles", "all")]
+
+
+THINGS = (
+    "banana|road|sunset|carpet|dog|sign|camera|painting|statue|cake|sofa|seat|paper|screen|keyboard|guitar|bottle|plate|flag|"
+    "poster|doll|fruit|shoe|bed|pillow|jersey|collar|teeth|hair|hands|neck|ears|scalp|tongue|eyelashes|beard|glasses"
+)
+WORKS = "code|report|essay|bug|mess|kitchen|website|composition|framing|video|resume|grammar"
+
+
+@pytest.mark.parametrize("thing", re.split(r"\|", THINGS))
+def test_what_lies_elsewhere_is_not_ours(thing: str) -> None:
+    grammar = Understanding()
+    for kind in ("spots", "wrinkles", "scratches", "shine", "freckles", "redness"):
+        for text in (
+            f"remove the {kind} on the {thing}",
+            f"get rid of the {kind} in my {thing}",
+            f"{kind} off the {thing}",
+        ):
+            assert grammar.plan(text).edits == (), text
+
+
+@pytest.mark.parametrize(
+    "verb", ["fix", "clean", "retouch", "improve", "enhance", "edit", "touch up", "polish", "tidy up"]
+)
+def test_a_clean_up_of_something_else_is_not_ours(verb: str) -> None:
+    grammar = Understanding()
+    for thing in re.split(r"\|", f"{THINGS}|{WORKS}"):
+        for text in (f"{verb} the {thing}", f"please {verb} my {thing}", f"can you {verb} this {thing}?"):
+            assert grammar.plan(text).edits == (), text
 
 
 def test_left_over_is_no_side(understanding: Understanding) -> None:

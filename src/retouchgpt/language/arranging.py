@@ -128,8 +128,9 @@ def _segments(words: Sequence[str], ends: frozenset[str]) -> list[list[str]]:
 def _labelled(words: list[str]) -> list[str]:
     """ "acne: remove, freckles: keep, redness: half; moles no" -> "remove acne, keep freckles, ..."."""
     out: list[str] = []
-    for segment in _segments(words, frozenset(".;!?,")):
-        body, mark = (segment[:-1], segment[-1:]) if segment[-1] in ".;!?," else (segment, [])
+    ends = ENDS | {",", "but"}
+    for segment in _segments(words, ends):
+        body, mark = (segment[:-1], segment[-1:]) if segment[-1] in ends else (segment, [])
         out += _label(body) + mark
     return out
 
@@ -189,7 +190,12 @@ def _place_alone(text: str) -> bool:
 def _excepted(words: list[str]) -> list[str]:
     """ "all the moles but the one on the chin" -> "all the moles except the one on the chin"."""
     for i, word in enumerate(words):
-        if word != "but" or i == 0 or i + 1 == len(words):
+        if (
+            word != "but"
+            or words[i - 1 : i] in (["all"], ["everything"], ["anything"])
+            or i == 0
+            or i + 1 == len(words)
+        ):
             continue
         start = max((n + 1 for n in range(i) if words[n] in ENDS), default=0)
         stop = next((n for n in range(i + 1, len(words)) if words[n] in MARKS), len(words))

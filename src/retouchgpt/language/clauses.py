@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import matching as m
-from .lexicon import EVERYTHING
+from .lexicon import EVERYTHING, OBJECTS, QUALITY
 from .matching import Item
 from .spelling import Token
 
@@ -198,7 +198,7 @@ class Grouper:
             self.scope, self.mode = self.scope + 1, m.REMOVE
         free: list[Group] = []
         current: Group | None = None
-        opened, self.near = False, []
+        opened, self.near, claimed = False, [], False
         mine: set[int] = set()
         for n, item in enumerate(clause.items):
             if item.type == m.KEEP and self._closes(clause, n, free):
@@ -223,6 +223,7 @@ class Grouper:
                 self._open(item, [] if ahead and item.type != m.KEPT else free, clause)
                 if not ahead and not (free and item.type in (m.KEPT, *GOVERNING)):
                     self._refer(item, clause)
+                claimed = bool(free) and not ahead and item.type in GOVERNING
                 current = free[-1] if free and not ahead and item.type in GOVERNING else None
                 mine.add(self.scope)
                 opened, free = True, free if item.type == m.EXCEPT else []
@@ -242,6 +243,8 @@ class Grouper:
         strength = next((self.strengths[i.first] for i in clause.items if i.first in self.strengths), None)
         if strength is not None:
             self._strengthen(clause, strength, made, kinds)
+        if claimed:
+            self.scope += 1  # "acne out, redness 40 %": the verb's own clause ends its reach
 
     def _head(self, clause: Clause) -> None:
         """ "just do the eyes: dark circles, bags": a place in a header without kinds holds for what follows."""
@@ -318,15 +321,33 @@ class Grouper:
         if item.type not in GOVERNING:
             return
         open_groups = [g for g in self.groups if g.kinds and (not g.mode or (pointing and g.mode in (m.FOND, m.SEE)))]
-        if open_groups and not [p for p in places if p != "face"]:
+        plain = [g for g in open_groups if g.mode != m.FOND]
+        open_groups = plain or open_groups
+        ours = [p for p in places if p != "face" and not p.startswith(m.OUTSIDE_PREFIX)]
+        if open_groups and pointing and ours and not any(g.where for g in open_groups):
+            for group in open_groups:  # "I have acne. Remove it from my chin."
+                group.places, group.mode, group.scope = list(ours), item.type, self.scope
+        elif open_groups and not [p for p in places if p != "face"]:
             for group in open_groups:
                 group.mode, group.scope = item.type, self.scope
                 group.strength = None if group.clause != self.number else group.strength
         else:
             text = str(item.value)
             weak = item.type != m.CLEAN or (text in WEAK_CLEAN and not places)
-            kind = "weak" if weak else ("clean" if not clause.has(m.OUT) else "weak")
+            kind = "weak" if weak or clause.has(m.OUT) or (not places and self._strange_object(item)) else "clean"
             self.bare.append(Group([kind], places, item.type, self.scope, clause.sentence))
+
+    def _strange_object(self, verb: Item) -> bool:
+        """Whether a clean-up is asked of something that is no face or photo: "fix her posture"."""
+        words = [t.text for t in self.tokens[verb.last + 1 : verb.last + 5]]
+        while words and words[0] in ("up", "just", "please", "only", "a"):
+            words = words[1:]
+        if len(words) < 2 or words[0] not in DETERMINERS:
+            return False
+        noun = next((w for w in words[1:] if w not in QUALITY), "")
+        known = noun in OBJECTS or noun.removesuffix("s") in OBJECTS or not noun.isalpha()
+        ours = m.phrase_table().get((noun,), ("",))[0] in (m.KIND, m.PLACE, m.THESE)
+        return not known and not ours and m.speller().is_known(noun)
 
     def _keep_reference(self, item: Item, places: list[str], pointing: bool, clause: Clause) -> None:
         named = [g for g in self.groups if g.kinds]

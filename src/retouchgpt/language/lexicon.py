@@ -40,7 +40,7 @@ MORE_KINDS: dict[str, str] = {
     "inflamed skin|sunburn|"
     "sunburnt skin|red face|rash|broken capillary|broken vein|spider vein|red mark|blushing|blush on the skin",
     "dark_circles": "dark ring|dark shadow under the eyes|raccoon eye|panda eye|tired eye|puffy eye|puffiness|"
-    "bag|eye bag|eyebag|"
+    "eye bag|eyebag|"
     "bag under the eye|under eye bag|undereye bag|under eye circle|undereye circle|under eye shadow|"
     "undereye shadow|under eye darkness|"
     "undereye darkness|shadow under the eye|shadow under my eye|shadow under her eye|shadow under his eye|"
@@ -65,7 +65,7 @@ MORE_KINDS: dict[str, str] = {
     "hairs|frizz|"
     "errant hair|escaped hair|messy hair on the face|facial fuzz|tiny hair|single hair|random hair|unruly hair|"
     "hair across|hair over|"
-    "hair in|hair on|hair sticking|hair falling|rogue hair",
+    "hair in|hair on|hair off|hairs off|hair sticking|hair falling|rogue hair",
     "shine": "shiny|shininess|shiny skin|shiny spot|shiny patch|oil|oily|oiliness|oily skin|oily look|greasy|"
     "grease|greasiness|greasy skin|greasy look|glare|"
     "hot spot|hotspot|sweat|sweaty|sweatiness|glistening|gloss|glossy|glossiness|perspiration|"
@@ -166,7 +166,8 @@ REMOVE: str = (
     "smooth away|iron out|tidy away|magic away|make disappear|yeet|poof|away"
 )
 SOFTEN: str = (
-    "get down|knock|dial down|dialed down|scale down|scale back|bring it down|soften|softened|softening|reduce|reduced|"
+    "halve|halved|halving|get down|knock|dial down|dialed down|scale down|scale back|bring it down|soften|softened|"
+    "softening|reduce|reduced|"
     "reducing|fade|faded|lighten|lightened|tone down|toned down|tone|"
     "take down|taken down|mute|muted|diminish|diminished|"
     "minimize|minimise|smooth|smoothed|calm|calm down|decrease|lessen|lower|ease|weaken|subdue|even out|"
@@ -241,7 +242,7 @@ WORSEN: frozenset[str] = frozenset(
     re.split(
         r"\|",
         "darken|deepen|enhance|accentuate|emphasize|emphasise|exaggerate|intensify|amplify|highlight|increase|boost|"
-        "strengthen|enlarge|sharpen|define|multiply|double",
+        "strengthen|enlarge|sharpen|define|multiply",
     )
 )
 """Verbs that, before an imperfection, ask for more of it."""
@@ -304,6 +305,47 @@ FRAGMENT: frozenset[str] = frozenset(
 )
 """Words that may stand around a kind without a verb when it is a request: "two nasty zits on my chin, please"."""
 
+OBJECTS: frozenset[str] = frozenset(
+    re.split(
+        r"\s+",
+        "it this that these those all everything photo photos picture pictures pic pics portrait portraits image "
+        "images shot "
+        "shots selfie headshot photograph snapshot me her him them us look looks person people girl boy woman man "
+        "lady guy "
+        "gentleman kid child baby bride groom couple model client customer mother mom mum father dad son daughter "
+        "sister brother "
+        "wife husband friend grandma grandpa grandmother grandfather boss actor actress candidate subject lot "
+        "things thing rest "
+        "areas area spots zone half side part pores texture up bit little one ones file",
+    )
+)
+"""What a clean-up may be asked of without a kind or place: "retouch my daughter"; "fix her posture" is none of it."""
+
+QUALITY: frozenset[str] = frozenset(
+    re.split(
+        r"\s+",
+        "whole entire full last first next new old lovely beautiful own little small poor tired dear best "
+        "profile wedding "
+        "passport family school group linkedin dating cv press cover other same right left upper lower visible "
+        "attached",
+    )
+)
+"""Words between a determiner and the thing it is about."""
+PASSING: frozenset[str] = frozenset(
+    re.split(
+        r"\s+",
+        "sun light wind way morning moment future meantime past shoot middle center day night weekend heat cold "
+        "rain flash "
+        "wedding party prom trip beach flight mask surgery accident operation fall childhood birth last bike start "
+        "beginning end "
+        "front angle distance first second final next whole same other world life mirror edit version retouch style "
+        "sense "
+        "case event name list order hope process background meeting interview passport website cover card album "
+        "print series "
+        "session studio school office team family bottom top left right upper lower one ones two three four few rest",
+    )
+)
+"""What may follow "in the", "on the" or "from the" without being where an imperfection lies: "redness from the sun"."""
 OWN: str = (
     "my own|her own|his own|their own|the subjects|subjects|the models|models|the persons|persons|the patients|"
     "anatomical|anatomically|"

@@ -92,6 +92,7 @@ NEUTRAL_PHRASES = (
     "keep it natural|keep things natural|keep it real|keep it subtle|keep it simple|keep it short|keep in mind|"
     "kind regards|best regards|not for|in the back of|no one|cut hair"
 )
+THINGS_AFTER = frozenset({*OWNERS, "this", "that", "these", "those", "a", "an", "our"})
 WITHOUT = "without"
 QUALITIES = frozenset(
     {*OWNERS, "of", "these", "those", "skin", "facial", "visible", "remaining", "other", "single", "last", "small",
@@ -205,7 +206,7 @@ def speller() -> Speller:
     ours |= {"left", "right", "upper", "lower", "bottom", "please", "thanks", "strength"}
     plain = {w for phrase in phrase_table() for w in phrase}
     nouns = {w for phrase, (kind, _) in phrase_table().items() if kind in (KIND, PLACE) for w in phrase}
-    return Speller(ours, nouns, {*common_words(30000), *plain, *SHORT_FORMS})
+    return Speller(ours, nouns, {*common_words(30000), *plain, *SHORT_FORMS, *lexicon.OBJECTS, *lexicon.FRAGMENT})
 
 
 def read(text: str) -> list[Token]:
@@ -245,8 +246,27 @@ def match(tokens: list[Token]) -> list[Item]:
             i += size
         else:
             i += 1
-    kept = _negated([_placed(item) for item in items], words)
+    placed = _elsewhere([_placed(item) for item in items], words)
+    kept = _negated(placed, words)
     return _sided([item for item in kept if item.type != NEUTRAL], words)
+
+
+def _elsewhere(items: list[Item], words: list[str]) -> list[Item]:
+    """Adds the places that are none of ours to the kinds before them: "the spots on the banana"."""
+    alone = [i for i in items if not (i.type == FRAME and i.first == i.last)]  # "the lines on her screen"
+    covered = {i for item in alone for i in range(item.first, item.last + 1)}
+    kinds = [item.last for item in items if item.type == KIND]
+    out = list(items)
+    for i, word in enumerate(words):
+        if word not in ("on", "in", "off", "from", "onto") or i + 2 >= len(words) or words[i + 1] not in THINGS_AFTER:
+            continue
+        noun = next((n for n in range(i + 2, len(words)) if words[n] not in lexicon.QUALITY), len(words))
+        near = any(k < i and not CLAUSE_MARKS & set(words[k:i]) for k in kinds)
+        if noun == len(words) or noun in covered or not near or not words[noun].isalpha():
+            continue
+        if words[noun] not in lexicon.OBJECTS | lexicon.PASSING and speller().is_known(words[noun]):
+            out.append(Item(PLACE, f"{OUTSIDE_PREFIX}background", noun, noun))
+    return sorted(out, key=lambda item: item.first)
 
 
 def _negated(items: list[Item], words: list[str]) -> list[Item]:

@@ -43,6 +43,7 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (r"\b(?:can|could|will|would) (?:you|anyone|someone|anybody)(?: please)? help(?: me| us)?(?: out)?(?: with "
      r"(?:this|it|that))?(?= \?|$)",
      "please"),
+    (r"\bnothing too (?:heavy|strong|much|crazy|dramatic|drastic|obvious)\b", "please"),
     # reminders: negative in form alone
     (rf"\b(?:please )?{NOT} (?:you )?(?:forget|hesitate|fail|neglect|be afraid|be shy)(?: to| about)?\b", "also"),
     (r"\b(?:make|be) sure(?: that| to| you)*(?= )|\bsee to it that\b|\b(?:feel free|go ahead and|you are free)(?: "
@@ -66,7 +67,7 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (r"\bit (?:would|will|d) be (?:really |so |very |absolutely )?(?:awesome|great|nice|cool|amazing|lovely|perfect|"
      r"good|better|wonderful|fantastic) (?:if|to|without)(?! you (?:removed?|didnt))",
      "please"),
-    (r"\b(?:wasnt|werent|isnt|arent|was not|were not|is not|are not) (?:there|here|in the (?:photo|"
+    (r"\b(?:wasnt|werent|isnt|arent|was not|were not|is not|are not) (?:there|here|visible|noticeable|in the (?:photo|"
      r"picture))\b", "gone"),
     (rf"\b(?:would|is|could) ({OFF_ING} [^?]*?) be (?:possible|ok|okay|doable|feasible|an option)\b", r"please \1"),
     (r"\b(?:anything|whatever|everything|all)(?: that| which)? (?:looks|look|resembles|resembling|looking)(?: "
@@ -80,7 +81,15 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (r"^do (?=(?:her|his|my|their|the) \w+ (?:look|seem|appear|have|show)\b)", "does "),
     (r"\beyes (?:look|looks|are|seem|looking)(?: so| really| very| a bit| too)* (tired|puffy|baggy|"
      r"sleepy)\b", r"\1 eyes"),
-    # what was done is no request
+    (r"\bno cap\b", "please"),
+    (r"\bget ((?:the|that|those|this|these|her|his|my|all|any) (?:\w+ ){1,3}?)(off|out|away)\b", r"remove \1\2"),
+    # what was done, or can be done, is no request
+    (rf"\b(great|good|bad|best|better|useful|terrible|apps?|tools?|software|tutorials?|tips?|tricks?|ways?) (?:is |"
+     rf"are )?(?:at|for|about|on|of|in) {OFF_ING}\b",
+     r"\1 at did"),
+    (r"\b(?:had|has had|have had|got) ((?:a|an|the|his|her|my|some|two) (?:\w+ ){1,3}?)(?:removed|erased|lasered|"
+     r"treated|taken off|"
+     r"taken out)\b(?! (?:please|now))", r"had \1"),
     (r"\b(i|we|you|they|he|she)(?: have| had| has| already| just|ve)* (?:removed|erased|deleted|retouched|softened|"
      r"cleared|zapped)\b"
      r"(?! (?:if|would))(?<!if you removed)", r"\1 did"),
@@ -138,7 +147,8 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (rf"\blet {MIDDLE}(?:be|stay|remain|live|alone)\b(?! (?:removed|gone|softened|erased|taken|reduced))", r"keep \1"),
     (r"\bget(?:s|ting)? (?=removed|erased|deleted|touched|lost|edited|changed|softened)", "be "),
     (r"\b(?:dont|doesnt|do not|does not) (?:bother|matter|disturb|trouble)(?: \w+)?\b", "should stay"),
-    (r"(?<=\w) (?:dont|doesnt|do not|does not)(?= [,.;!]|$)", " should stay"),
+    (r"(?<=\w)(?<!\bshe)(?<!\bhe)(?<!\bi)(?<!\bthey)(?<!\bwe)(?<!\byou) (?:dont|doesnt|do not|does not)(?= [,.;!]|"
+     r"$)", " should stay"),
     (r"\b(?:wish|like|want) to keep\b", "keep"),
     # dislike
     (r"(?<!to )\b(?:bothers?|annoys?|disturbs?|irritates?)(?: me| her| him| us)?\b|\b(?:is|are) (?:really |so |very "
@@ -152,6 +162,7 @@ RULES: tuple[tuple[str, Replacement], ...] = (
      r"keen on|"
      r"pleased with|thrilled (?:about|with|by)|into)\b", "hate"),
     # exceptions
+    (r"(?<=,) save (?=the ones?\b|those\b|that one\b)", " except "),
     (r"(?:\b(?:but|and)|[,;]) (?:nothing|none|not any)(?: of)?(?: that is)? (?=on|in|around|at|under|near|"
      r"by)", "but not "),
     (r"\b(?:but )?unless (?:its|it is|theyre|they are|that is|he|she)? ?(?=on|in|around|at|under|near|by)", "except "),
@@ -173,6 +184,7 @@ RULES: tuple[tuple[str, Replacement], ...] = (
     (r"\bmake (?!.*\b(?:skin|lips?|hair|eyes?|photo|picture|image|face)\b)((?:\w+ ){1,4}?)(?:stand out|pop|deeper|"
      r"darker|bigger|larger|"
      r"redder|shinier|bolder|thicker|more (?:visible|prominent|noticeable|pronounced|obvious|intense))\b", r"add \1"),
+    (r"\bboth (?:the|her|his|my) (\w+(?: \w+)?) and (?:the|her|his|my) ", r"the \1 and "),
     # the other of a pair
     (r"\b(left|right) (cheek|eye) (and|or|nor) (on |in |under |around )?(?:the |her |his |my )?(left|right)(?: one)?"
      r"(?! (?:cheek|eye|side|corner|half|part|of))\b", r"\1 \2 \3 \4\5 \2"),

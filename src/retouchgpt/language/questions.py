@@ -21,7 +21,7 @@ SEEN = re.compile(
 ADVICE = re.compile(
     r"\b(can|could|should|would|needs? to) be (removed|retouched|fixed|improved|changed|edited|done)\b|"
     r"\b(would|should|could|can) (you|i|we) (retouch|remove|fix|improve|change|edit|correct|touch up|clean up)\b|"
-    r"\bwhat (did|have|has) (you|been) (do|done|change|changed|remove|removed|edit|edited)\b"
+    r"\bwhat (did|have|has) (you|been) (do|did|done|change|changed|remove|removed|edit|edited)\b"
 )
 WH = re.compile(r"^\W*(what|which|where|how many|how much|how bad|how|who|why is|why are|why did|why|whats|hows)\b")
 WH_REQUEST = re.compile(
@@ -42,7 +42,8 @@ DONE = re.compile(
     r"any(?:thing)? (?:[^?]* )?(?:you|youd|we|id|i) (?:would |d |should |could )?(?:fix|remove|retouch|change|"
     r"improve|edit|correct)\b|"
     r"should (?:i|we|she|he|they|the|her|his|my)\b|"
-    r"(?:will|would) (?:the|her|his|my) (?:\w+ ){1,3}(?:be gone|disappear|vanish|go away|stay|come back)\b)"
+    r"(?:will|would) (?:the|her|his|my) (?:\w+ ){1,3}(?:be gone|be visible|be noticeable|still be there|disappear|"
+    r"vanish|go away|stay|come back)\b)"
 )
 """Openings of a question about an edit: whether it was made, or would be wise."""
 IMPERATIVE = re.compile(

@@ -65,7 +65,8 @@ BACK = re.compile(
     r"(?P<d>[^.,;]+) should come back)"
 )
 MADE_SOFTER = re.compile(
-    r"\bmake (the|her|his|my|their|those|these|that) .*\bweaker\b|\b(softer|lighter|fainter|milder|subtler)\b|"
+    r"\bmake (the|her|his|my|their|those|these|that) .*\b(weaker|less (strong|intense|visible))\b|\b(softer|lighter|"
+    r"fainter|milder|subtler)\b|"
     r"\btone (it|them|that|this) down\b"
 )
 
@@ -190,6 +191,8 @@ def _adjust(said: str, items: Sequence[Item], verbs: set[str]) -> EditPlan | Non
     named = _named(items)
     back = BACK.search(said)
     down = re.search(r"\b(dial|scale|pull|roll|turn|tone|ease|hold)\b.*\bback\b", said)
+    if down and named and "%" in said:
+        return None  # "pull back the redness 25 %"
     if down and not back:
         gentle = re.search(r"\b(a (bit|little|touch|tad|notch)|slightly)\b", said)
         return EditPlan("adjust", named, factor=0.75 if gentle else 0.5)
