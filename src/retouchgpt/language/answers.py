@@ -19,7 +19,7 @@ from retouchgpt.core.facts import Facts
 
 from .checking import check
 from .facts_text import facts_text
-from .llm import ends, load_llm
+from .llm import cache_word, ends, load_llm
 from .prompt import PROMPT_TOKENS, opening, request
 from .wording import compose, plain
 
@@ -61,7 +61,7 @@ class AnswerWriter:
             self.model, self.tokenizer = llm.eval(), tokenizer
         else:
             self.model, self.tokenizer = load_llm(llm, precision=precision, lora=lora)
-        self.ends = ends(self.model, self.tokenizer)
+        self.ends, self.cache = ends(self.model, self.tokenizer), cache_word(self.model)
         self.ours = getattr(self.tokenizer, "chat_template", None) is None
         self.free = not self.ours if free is None else free
 
@@ -141,8 +141,8 @@ class AnswerWriter:
 
     def _read(self, embedded: Tensor, past: Any) -> tuple[Any, Tensor]:
         """Feed embeddings (1, N, D); the cache and the next token's logits (vocabulary,)."""
-        out = self.model(inputs_embeds=embedded, past_key_values=past, use_cache=True)
-        return out.past_key_values, out.logits[0, -1]
+        out = self.model(inputs_embeds=embedded, use_cache=True, **{self.cache: past})
+        return getattr(out, self.cache), out.logits[0, -1]
 
 
 def variants(facts: Facts, instruction: str, count: int = VARIANTS) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def with_adapter(model: nn.Module, folder: Path) -> nn.Module:
     if not (folder / ADAPTER).is_file():  # peft would fall back to a pickle
         raise WeightsMissing(folder / ADAPTER)
     return PeftModel.from_pretrained(model, str(folder))  # type: ignore[arg-type]
+
+
+def cache_word(model: nn.Module) -> str:
+    """What the model calls the cache of earlier tokens, in and out: it was renamed within transformers 5."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    return "cache" if "cache" in inspect.signature(inner.forward).parameters else "past_key_values"
 
 
 def ends(model: nn.Module, tokenizer: Any) -> tuple[int, ...]:
