@@ -59,23 +59,34 @@ class RetouchGPT:
         self.versions = {"retouchgpt": __version__} | (versions or {})
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path | None = None, *, finder: FaceFinder | None = None) -> RetouchGPT:
+    def from_pretrained(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        finder: FaceFinder | None = None,
+        llm: str | Path | None = None,
+        precision: str = "bf16",
+        lora: str | Path | None = None,
+    ) -> RetouchGPT:
         """The default that ships inside the package, a folder of the same form, or a hub id.
 
-        Raises WeightsMissing, WeightsAltered or WeightsMismatch; MissingExtra for a hub id without huggingface_hub.
+        llm: another causal LLM (folder or hub id) that writes the answers, in `precision` (bf16, fp32), with the PEFT
+        adapter in the folder `lora` if given; the network goes on reading the LLM that it was trained with. Raises
+        WeightsMissing, WeightsAltered, WeightsMismatch or BadData; MissingExtra for what is not installed.
         """
         from retouchgpt.language.answers import AnswerWriter
         from retouchgpt.language.understanding import Understanding
 
         place = weights_folder(folder)
         network = from_pretrained(place)
-        writer = AnswerWriter(place / LLM)
-        network.embedding.attach(writer.model)
+        own = AnswerWriter(place / LLM)
+        network.embedding.attach(own.model)
+        writer = own if llm is None else AnswerWriter(llm, precision=precision, lora=lora)
         return cls(
             network,
             Understanding.load(place),
             writer,
-            tokenizer=writer.tokenizer,
+            tokenizer=own.tokenizer,
             finder=finder,
             versions={"size": network.config.name, "weights_sha256": sha256(place / WEIGHTS)},
             folder=place,
@@ -141,7 +152,7 @@ class RetouchGPT:
         return session
 
     def understand(self, instruction: str, history: tuple[EditPlan, ...] = ()) -> EditPlan:
-        """The plan of an instruction, after the plans that went before it."""
+        """The plan of an instruction, after the plans in force and, last, the question of the turn just before."""
         from retouchgpt.language.dialogue import resolve
 
         return resolve(self.planner.plan(instruction), instruction, history)

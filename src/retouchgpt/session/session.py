@@ -78,6 +78,7 @@ class Session:
         self._states: list[tuple[Turn, ...]] = [()]
         self._ahead: list[tuple[Turn, ...]] = []
         self._rendered: tuple[tuple[Turn, ...], Rendered] | None = None
+        self._question: EditPlan | None = None
         self._pace: Pace | None = None
 
     @property
@@ -106,7 +107,9 @@ class Session:
         start = time.perf_counter()
         who, text = self._addressed(instruction)
         mine = [t for t in self.turns if not who or set(t.faces or self._numbers) & set(who)]
-        plan = self.engine.understand(text, tuple(t.plan for t in mine))
+        asked = () if self._question is None else (self._question,)
+        plan = self.engine.understand(text, (*(t.plan for t in mine), *asked))
+        self._question = plan if plan.intent == "inspect" else None
         understood = time.perf_counter() - start
         mask = None if brush is None else saved.quantised(brush)
         if plan.intent == "retouch":
