@@ -15,6 +15,7 @@ from PIL import Image
 
 from retouchgpt.apps import cli
 from retouchgpt.apps.batch import OUTCOMES, Case, Settings, folder_cases, manifest_cases, remaining
+from retouchgpt.apps.chat import completions
 from retouchgpt.core.errors import BadData
 from retouchgpt.core.plan import EditPlan
 from retouchgpt.photo import files
@@ -202,15 +203,80 @@ def test_brush_of_another_size_is_named(photo: Path, tmp_path: Path, capsys: Any
     assert "100x100" in stderr
 
 
-def test_chat_plays_a_script(photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = iter(["remove the acne", "what do you see?", "undo", "", "quit", "never read"])
-    monkeypatch.setattr("builtins.input", lambda prompt="": next(lines))
-    code, stdout, _ = run(capsys, "chat", photo, "--out", tmp_path / "chat")
+def chat(lines: list[str], capsys: Any, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> list[str]:
+    """What a scripted chat prints, line by line."""
+    said = iter(lines)
+
+    def read(prompt: str = "") -> str:
+        try:
+            return next(said)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", read)
+    code, stdout, _ = run(capsys, "chat", *arguments)
     assert code == 0
-    pictures = sorted((tmp_path / "chat").iterdir())
-    assert [p.name for p in pictures] == ["photo_turn1.png", "photo_turn2.png"]
-    assert all(str(p) in stdout for p in pictures)
-    assert np.array_equal(np.asarray(Image.open(pictures[1])), np.asarray(Image.open(photo)))
+    return stdout.splitlines()
+
+
+def test_chat_shows_answer_and_picture_after_each_turn(
+    photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "chat"
+    script = [
+        "what do you see?",
+        "remove the acne",
+        "what do you see?",
+        "make her nose smaller",
+        "undo",
+        "",
+        "quit",
+        "undo",
+    ]
+    said = chat(script, capsys, monkeypatch, photo, "--out", out)
+    assert sorted(p.name for p in out.iterdir()) == ["photo_turn1.png", "photo_turn2.png"]
+    first, second = out / "photo_turn1.png", out / "photo_turn2.png"
+    assert said[1::2] == [str(photo), str(first), str(first), str(first), str(second)]
+    assert np.array_equal(np.asarray(Image.open(second)), np.asarray(Image.open(photo)))
+    assert not np.array_equal(np.asarray(Image.open(first)), np.asarray(Image.open(photo)))
+
+
+def test_chat_lists_history_and_keeps_the_session(
+    photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, script = tmp_path / "s.json", tmp_path / "script.json"
+    lines = ["history", "remove the acne", "a bit less", "history", f"export {script}", "help"]
+    said = chat(lines, capsys, monkeypatch, photo, "--out", tmp_path / "a", "--session", kept)
+    assert said[0] == "Nothing is in force."
+    assert "1. remove the acne" in said
+    assert json.loads(script.read_text())["turns"]
+    assert any("Tab completes" in line for line in said)
+    again = chat(["undo", "undo", "undo"], capsys, monkeypatch, photo, "--out", tmp_path / "b", "--session", kept)
+    assert again[0] == "Going on after: remove the acne"
+    assert any("nothing to undo" in line for line in again)
+
+
+def test_chat_goes_on_after_a_mistake(
+    photo: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = chat(["x" * 3000, "remove the acne"], capsys, monkeypatch, photo, "--out", tmp_path / "c")
+    assert "3000" in said[0]
+    assert said[-1] == str(tmp_path / "c" / "photo_turn1.png")
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("un", ["undo"]),
+        ("remove the ac", ["remove the acne, keep the freckles", "remove the acne"]),
+        ("remove the moles on the left ch", ["remove the moles on the left cheek"]),
+        ("Soften the dark", ["Soften the dark circles", "Soften the dark spots"]),
+        ("remove the acne on the for", ["remove the acne on the forehead", "remove the acne on the forehead wrinkles"]),
+        ("xyzzy", []),
+    ],
+)
+def test_chat_completes(line: str, offered: list[str]) -> None:
+    assert completions(line) == offered
 
 
 def read_outcomes(out: Path) -> list[dict[str, Any]]:
@@ -290,6 +356,58 @@ def test_version_and_help(capsys: Any) -> None:
             cli.main([flag])
         assert caught.value.code == 0
     assert "retouch" in capsys.readouterr().out
+
+
+def test_layers_flatten_to_the_output_and_an_edited_mask_is_obeyed(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    import psdtags
+    import tifffile
+
+    out, layered = tmp_path / "o.png", tmp_path / "l.tif"
+    arguments = ("retouch", photo, "-i", "remove the acne", "-o")
+    assert run(capsys, *arguments, out, "--layers", layered)[0] == 0
+    result, original = np.asarray(Image.open(out)), np.asarray(Image.open(photo))
+    assert np.array_equal(files.open_photo(layered).pixels, result)
+    source = psdtags.TiffImageSourceData.fromtiff(layered)
+    assert [layer.name for layer in source.layers] == ["Original", "acne"]
+    drawn = source.layers[1].channels[-1].data
+    drawn[: len(drawn) // 2] = 0
+    edited, again = tmp_path / "e.tif", tmp_path / "again.png"
+    tifffile.imwrite(edited, result, photometric="rgb", metadata=None, byteorder="<", extratags=[source.tifftag()])
+    assert run(capsys, *arguments, again, "--brush", edited)[0] == 0
+    middle = source.layers[1].rectangle.offset[0] + len(drawn) // 2
+    second = np.asarray(Image.open(again))
+    assert np.array_equal(second[: middle - 8], original[: middle - 8])
+    assert (second[middle + 8 :] != original[middle + 8 :]).any()
+    code, _, stderr = run(capsys, *arguments, tmp_path / "x.png", "--layers", tmp_path / "l.jpg")
+    assert code == 3
+    assert ".psd" in stderr
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_a_note_of_the_edit_is_written_unless_told_otherwise(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    for name, more in (("noted.png", ()), ("plain.png", ("--no-note",))):
+        assert run(capsys, "retouch", photo, "-i", "remove the acne", "-o", tmp_path / name, *more)[0] == 0
+    assert b"remove the acne" in (files.open_photo(tmp_path / "noted.png").xmp or b"")
+    assert files.open_photo(tmp_path / "plain.png").xmp is None
+    run(capsys, "retouch", photo, "-i", "make her nose smaller", "-o", tmp_path / "declined.png")
+    assert files.open_photo(tmp_path / "declined.png").xmp is None
+    run(capsys, "batch", photo, "--out", tmp_path / "out", "-i", "remove the acne")
+    assert b"trainedAlgorithmicMedia".lower() in (files.open_photo(tmp_path / "out" / "photo.png").xmp or b"").lower()
+
+
+def test_outputs_never_land_on_one_another_or_on_the_photo(photo: Path, tmp_path: Path, capsys: Any) -> None:
+    before, out = photo.read_bytes(), tmp_path / "o.png"
+    (tmp_path / "link.png").symlink_to(photo)
+    arguments = ("retouch", photo, "-i", "remove the acne", "-o", out, "--overwrite")
+    for more in (
+        ("--mask-out", out), ("--mask-out", photo), ("--mask-out", tmp_path / "link.png"), ("--report", photo),
+        ("--mask-out", tmp_path / "m.png", "--faces-out", tmp_path / "m.png"),
+    ):  # fmt: skip
+        code, _, stderr = run(capsys, *arguments, *more)
+        assert code == 3
+        assert "has this name" in stderr
+    assert photo.read_bytes() == before
+    assert not out.exists()
 
 
 def test_evaluate_writes_a_report_and_names_what_is_missing(

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from retouchgpt.session import RetouchGPT
@@ -126,6 +127,12 @@ def test_from_upload_to_download_the_pixels_are_the_sessions(
         assert image.getexif()[0x013B] == "Someone"
     mask = pixels(download(page, "Mask", tmp_path))[..., 0]
     assert np.array_equal(mask > 0, first.mask > 0)
+
+    from retouchgpt.photo.layers import has_layers
+
+    layered = download(page, "Layers (TIFF)", tmp_path)
+    assert has_layers(layered)
+    assert np.array_equal(tifffile.imread(layered), first.image)
 
     # a strength, moved by the keyboard, is one change that undo takes back
     weaker = session.revise(with_strength(session.turns, 0, 0, 0.95), "Everything: 95%.")
@@ -314,6 +321,11 @@ def test_contrast_is_aa_and_nothing_runs_over_the_edge(name: str, browser: Any, 
         assert len(texts) > 40
         low = [t for t in texts if t["ratio"] < t["needed"]]
         assert not low, low
+        page.evaluate("document.querySelector('#status p').style.color = 'rgb(128, 128, 128)'")
+        assert any(t["ratio"] < t["needed"] for t in page.evaluate(CONTRAST)), (
+            "the measure sees a grey that is too pale"
+        )
+        page.evaluate("document.querySelector('#status p').style.color = ''")
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0
         if name == "phone":

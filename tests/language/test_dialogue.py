@@ -111,3 +111,39 @@ def test_keeping_after_all_takes_back() -> None:
 def test_keeping_what_was_not_touched_changes_nothing() -> None:
     plan = after("keep the freckles though", EditPlan("retouch", (Edit("acne"),)))
     assert (plan.intent, plan.edits, plan.keep) == ("retouch", (), (Keep("freckles"),))
+
+
+MOLES = EditPlan("inspect", about=(Keep("moles", "chin"),))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("remove them", {("moles", "chin", 1.0)}),
+        ("Can you take it out?", {("moles", "chin", 1.0)}),
+        ("soften them by 30 %", {("moles", "chin", 0.3)}),
+        ("then remove those on the nose", {("moles", "nose", 1.0)}),
+    ],
+)
+def test_them_is_what_the_question_just_before_was_about(text: str, expected: set[tuple[str, str, float]]) -> None:
+    plan = after(text, LEFT, MOLES)
+    assert plan.intent == "retouch"
+    assert triples(plan) == expected
+    assert not plan.replaces
+
+
+def test_a_question_goes_on_at_another_place() -> None:
+    plan = after("and on the nose?", LEFT, MOLES)
+    assert (plan.intent, plan.about, plan.edits) == ("inspect", (Keep("moles", "nose"),), ())
+
+
+def test_an_open_question_is_about_everything() -> None:
+    assert triples(after("remove them", EditPlan("inspect"))) == {("all", "face", 1.0)}
+
+
+def test_without_a_question_them_is_the_last_edit() -> None:
+    assert triples(after("remove them completely", LEFT)) == {("acne", "left_cheek", 1.0)}
+
+
+def test_a_bare_side_stays_with_the_pair_of_the_last_edit() -> None:
+    assert triples(after("now the right", LEFT)) == {("acne", "right_cheek", 0.5)}

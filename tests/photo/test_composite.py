@@ -71,6 +71,19 @@ def test_overlapping_faces_are_never_corrected_twice() -> None:
     assert once.pixels.max() in (125, 126)
 
 
+def test_where_two_frames_overlap_each_pixel_is_one_faces() -> None:
+    pixels = np.random.default_rng(3).integers(40, 200, (160, 260, 3), dtype=np.uint8)
+    left = (np.full((64, 64, 3), 0.1, np.float32), disc(64, 32, 32, 25), Similarity(0.4, 0, 0, 0))
+    right = (np.full((64, 64, 3), -0.1, np.float32), disc(64, 32, 32, 25), Similarity(0.4, 0, -36.0, 0))
+    both = paste_all(pixels, [left, right], detail=False)
+    alone = [paste_all(pixels, [r], detail=False) for r in (left, right)]
+    overlap = (alone[0].mask > 0) & (alone[1].mask > 0)
+    assert overlap.sum() > 200
+    for_each = [(both.pixels == a.pixels).all(2) for a in alone]
+    assert (for_each[0] | for_each[1]).all()
+    assert np.array_equal(both.mask, np.maximum(alone[0].mask, alone[1].mask))
+
+
 def test_fine_remains_of_a_mark_go_and_pores_stay() -> None:
     rng = np.random.default_rng(1)
     grain = cv2.GaussianBlur(rng.normal(0, 0.03, (400, 400)).astype(np.float32), (0, 0), 1.0)

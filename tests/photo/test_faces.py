@@ -56,6 +56,19 @@ def test_small_face_in_a_large_photo_and_two_sizes(finder: MediapipeFaces, portr
         choose(faces, "3")
 
 
+def test_a_group_down_to_the_least_size(finder: MediapipeFaces, portrait: Any, portrait_landmarks: Any) -> None:
+    width = float(np.hypot(*(portrait_landmarks[454] - portrait_landmarks[234])))
+    canvas = np.full((1200, 1600, 3), 110, np.uint8)
+    for px, x in ((64, 60), (90, 460), (130, 960)):
+        zoom = px / width
+        small = cv2.resize(portrait[:400, :440], None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+        canvas[300 : 300 + small.shape[0], x : x + small.shape[1]] = small
+    faces = choose(finder.find(canvas), "all")
+    assert [f.width_px for f in faces] == pytest.approx([130, 90, 64], rel=0.08)
+    assert [f.index for f in choose(faces, "the one on the left")] == [3]
+    assert [f.index for f in choose(faces, "second from the left")] == [2]
+
+
 def test_none_and_too_small(finder: MediapipeFaces, portrait: Any) -> None:
     with pytest.raises(NoFaceFound):
         choose(finder.find(np.full((300, 300, 3), 120, np.uint8)), "largest")

@@ -2,58 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-import tifffile
-from PIL import Image
 
-from retouchgpt.core.errors import RetouchError
-from retouchgpt.photo.files import open_photo
-
-EIGHT = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (48, 64, 4), dtype=np.uint8), (0, 0), 2)
-DEEP = EIGHT.astype(np.uint16) * 257
-SOURCES: dict[str, Callable[[Path], object]] = {
-    "rgb.jpg": lambda p: Image.fromarray(EIGHT[..., :3]).save(p, icc_profile=b"profile" * 9),
-    "cmyk.jpg": lambda p: Image.fromarray(EIGHT, "CMYK").save(p),
-    "rgba.png": lambda p: Image.fromarray(EIGHT).save(p),
-    "palette.png": lambda p: Image.fromarray(EIGHT[..., :3]).quantize(32).save(p),
-    "deep.png": lambda p: cv2.imwrite(str(p), DEEP),
-    "zip.tif": lambda p: tifffile.imwrite(p, DEEP[..., :3], photometric="rgb", compression="zlib"),
-    "lzw.tif": lambda p: cv2.imwrite(str(p), DEEP[..., :3]),
-    "ink.tif": lambda p: tifffile.imwrite(p, DEEP, photometric="separated"),
-    "lossless.webp": lambda p: Image.fromarray(EIGHT).save(p, lossless=True),
-}
+from retouchgpt.evaluation import fuzz
 
 
-def damaged(whole: bytes, rng: np.random.Generator) -> bytes:
-    """Cut short, with bytes changed anywhere or in the header, or with a piece taken out."""
-    out, way = bytearray(whole), rng.integers(0, 4)
-    if way == 0:
-        return whole[: rng.integers(1, len(whole))]
-    if way == 3:
-        first, last = sorted(rng.integers(0, len(whole), 2))
-        return whole[:first] + whole[last:]
-    reach = len(whole) if way == 1 else min(len(whole), 300)
-    for at in rng.integers(0, reach, rng.integers(1, 10)):
-        out[at] = rng.integers(0, 256)
-    return bytes(out)
-
-
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", fuzz.SOURCES)
 def test_damaged_files_are_refused_or_read(name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    SOURCES[name](path)
-    whole, rng = path.read_bytes(), np.random.default_rng(1)
-    lines: list[int] = []
-    for _ in range(120):
-        path.write_bytes(damaged(whole, rng))
-        try:
-            open_photo(path)
-        except RetouchError as error:
-            lines.append(len(str(error).splitlines()))
-    assert len(lines) > 20, "the damage is real"
-    assert set(lines) == {1}
+    place = tuple(fuzz.SOURCES).index(name)
+    outcomes = [fuzz.play(place + i * len(fuzz.SOURCES), 1, tmp_path) for i in range(30)]
+    assert set(outcomes) <= {"refused", "read"}
+    assert "refused" in outcomes, "the damage is real"
+
+
+def test_whole_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz, "damaged", lambda whole, rng: whole)
+    assert [fuzz.play(i, 0, tmp_path) for i in range(len(fuzz.SOURCES))] == ["read"] * len(fuzz.SOURCES)
+
+
+def misbehaving(number: int, seed: int, folder: Path) -> str:
+    if number == 2:
+        os.abort()
+    if number == 4:
+        raise KeyError("field")
+    return "read"
+
+
+def test_a_crash_and_an_error_are_told_and_the_rest_goes_on() -> None:
+    tally = fuzz.run(range(6), player=misbehaving)
+    assert tally.counts == {"read": 4}
+    assert [n for n, _ in tally.faults] == [2, 4]
+    assert "crash" in tally.faults[0][1]
+    assert "KeyError" in tally.faults[1][1]
+    assert "2 faults" in tally.line()

@@ -225,3 +225,22 @@ def test_a_face_that_is_not_there_is_named(engine: RetouchGPT, couple: np.ndarra
         engine.open(couple, "the one in the middle")
     assert engine.open(couple, "the man on the left").faces[0].face.index == 2
     assert engine.open(portrait).instruct("face 1: remove the acne").changed
+
+
+def test_a_face_that_was_not_opened_is_opened_when_named(engine: RetouchGPT, couple: np.ndarray) -> None:
+    session = engine.open(couple)
+    assert [f.face.index for f in session.faces] == [1]
+    first = session.instruct("remove the acne")
+    assert halves(first.image, couple) == (False, True)
+    second = session.instruct("face 2: remove the acne")
+    assert [f.face.index for f in session.faces] == [1, 2]
+    assert halves(second.image, couple) == (True, True)
+    assert second.answer.startswith("Face 2:")
+    middle = round(0.8 * 512)
+    assert np.array_equal(second.image[:, middle:], first.image[:, middle:])
+    third = session.instruct("remove the moles")
+    assert "Face 2" not in third.answer, "no face is named, so the one that was opened is meant"
+    assert np.array_equal(session.undo().image, second.image)
+    assert np.array_equal(session.undo().image, first.image)
+    with pytest.raises(NoSuchFace, match="2 found"):
+        session.instruct("face 3: remove the acne")

@@ -42,13 +42,14 @@ class Case:
 @dataclass(frozen=True)
 class Settings:
     """What all photos of a batch share; serialisable. resumed: a picture that is there already was written by the run
-    that was stopped between its picture and its outcome line, so it is done."""
+    that was stopped between its picture and its outcome line, so it is done. note: XMP says how a photo was edited."""
 
     weights: str | None
     face: str
     strength: float
     threads: int
     resumed: bool = False
+    note: bool = True
 
 
 class Worker:
@@ -93,7 +94,7 @@ class Worker:
         result = session.replay(turns) if turns else session.instruct(request.instruction, strength=request.strength)
         if not result.changed:
             return {"outcome": "unchanged", "why": result.answer}
-        saved = save_photo(photo, result.image, out)
+        saved = save_photo(photo, result.image, out, note=case.instruction if self.settings.note else None)
         return {"outcome": "done", "answer": result.answer, "notes": [*photo.notes, *saved.notes]}
 
 
@@ -125,13 +126,13 @@ def run(options: argparse.Namespace) -> int:
     else:
         cases = list(folder_cases(options.inputs, options.instruction, out))
     if not cases:
-        raise BadData("no photos were found. Name photos, folders or globs of JPEG, PNG, TIFF or WebP files.")
+        raise BadData("no photos were found. Name photos (JPEG, PNG, TIFF, WebP, HEIC, AVIF), folders or globs.")
     log = out / OUTCOMES
     if log.exists() and not options.resume:
         raise BadData(f"{log} exists: an earlier run wrote here. Pass --resume to go on, or choose another --out.")
     todo = remaining(cases, log)
     threads = max((os.cpu_count() or 1) // options.workers, 1)
-    settings = Settings(options.weights, options.face, options.strength, threads, options.resume)
+    settings = Settings(options.weights, options.face, options.strength, threads, options.resume, not options.no_note)
     counts = {"done": 0, "unchanged": 0, "refused": 0}
     with log.open("a") as stream:
         for outcome in _progress(outcomes(todo, settings, options.workers), len(todo)):

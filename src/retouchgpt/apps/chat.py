@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retouchgpt.core.errors import RetouchError
+from retouchgpt.core.vocabulary import IMPERFECTIONS, NAMED_REGIONS, spoken
 from retouchgpt.photo.files import open_photo, save_photo
 
 if TYPE_CHECKING:
     from retouchgpt.session import Session
 
-WORDS = (
-    "undo", "redo", "start over", "quit", "remove the acne", "remove the acne on the left cheek, keep the freckles",
-    "what do you see?", "a bit less", "stronger",
+LINES = (
+    "undo", "redo", "start over", "quit", "help", "history", "remove the ", "soften the ", "what do you see?",
+    "a bit less", "stronger", "same on the other cheek", "remove the acne, keep the freckles", "save ", "export ",
 )  # fmt: skip
+"""What Tab offers at the start of a line."""
+NAMES = tuple(sorted({*(spoken(k) for k in IMPERFECTIONS), *(spoken(r) for r in NAMED_REGIONS)}))
+"""What it offers after that: names of imperfections and places."""
 HELP = (
-    'Say what to remove ("remove the acne, keep the moles"), ask ("what do you see?"), undo, redo, or quit; '
-    "save FILE keeps the session, export FILE makes a script for batch."
+    'Say what to remove ("remove the acne, keep the moles"), ask ("what do you see?"), undo, redo, or quit; history '
+    "lists what is in force, save FILE keeps the session, export FILE makes a script for batch. Tab completes, the "
+    "arrow keys bring back earlier lines."
 )
 
 
@@ -37,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     if interactive:
         _completion()
         print(HELP)
-    turn = 0
+    turn, shown = 0, Path(options.photo)
     while True:
         try:
             text = input("> " if interactive else "").strip()
@@ -48,9 +53,9 @@ def run(options: argparse.Namespace) -> int:
         if not text:
             continue
         try:
-            written = _file_command(session, text)
-            if written:
-                print(written)
+            said = _command(session, text)
+            if said is not None:
+                print(said)
                 continue
             result = session.instruct(text)
             if kept:
@@ -59,20 +64,36 @@ def run(options: argparse.Namespace) -> int:
             print(error)
             continue
         print(result.answer)
-        if result.plan.intent in ("inspect", "decline"):
-            continue
-        turn += 1
-        out = _next(folder, Path(options.photo), turn)
-        save_photo(photo, result.image, out)
-        print(out)
+        if result.plan.intent not in ("inspect", "decline"):
+            turn += 1
+            shown = _next(folder, Path(options.photo), turn)
+            note = None if options.no_note else "; ".join(t.text for t in session.turns)
+            save_photo(photo, result.image, shown, note=note)
+        print(shown)
 
 
-def _file_command(session: Session, text: str) -> Path | None:
-    """Do `save FILE` or `export FILE`; None for anything else."""
+def _command(session: Session, text: str) -> str | None:
+    """Do `help`, `history`, `save FILE` or `export FILE`, and return what to show; None for anything else."""
     word, _, name = text.partition(" ")
+    if text.lower() == "help":
+        return HELP
+    if text.lower() == "history":
+        return "\n".join(f"{n}. {t.text}" for n, t in enumerate(session.turns, 1)) or "Nothing is in force."
     if word.lower() not in ("save", "export") or len(name.split()) != 1:
         return None
-    return session.save(name) if word.lower() == "save" else session.export(name)
+    return str(session.save(name) if word.lower() == "save" else session.export(name))
+
+
+def completions(line: str) -> list[str]:
+    """Whole lines that a line may go on to: the known ones, or with its last words completed to a name."""
+    begun = [whole for whole in LINES if whole.startswith(line.lower()) and whole != line.lower()]
+    words = line.split(" ")
+    for start in range(max(1, len(words) - 2), len(words)):
+        head, tail = " ".join(words[:start]), " ".join(words[start:]).lower()
+        named = [f"{head} {name}" for name in NAMES if tail and name.startswith(tail) and name != tail]
+        if named:
+            return [*begun, *named]
+    return begun
 
 
 def _next(folder: Path, photo: Path, turn: int) -> Path:
@@ -90,5 +111,5 @@ def _completion() -> None:
     except ImportError:  # pragma: no cover - not on every system
         return
     readline.set_completer_delims("")
-    readline.set_completer(lambda text, state: [*(w for w in WORDS if w.startswith(text)), None][state])
+    readline.set_completer(lambda text, state: [*completions(text), None][state])
     readline.parse_and_bind("tab: complete")

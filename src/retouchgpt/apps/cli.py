@@ -19,11 +19,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("retouchgpt.apps.chat", "a dialogue about one photo, with undo and redo"),
     "batch": ("retouchgpt.apps.batch", "retouch folders or a manifest of photos"),
     "web": ("retouchgpt.apps.web", "the web app, on this computer's own address"),
+    "video": ("retouchgpt.apps.video", "retouch a clip: faces followed, sound and times kept"),
     "demo": ("retouchgpt.apps.demo", "retouch a public-domain portrait, or your own, and show before and after"),
     "bench": ("retouchgpt.apps.bench", "measure quality on painted faces, or speed"),
     "evaluate": ("retouchgpt.apps.evaluate", "every measure with its interval, as Markdown and HTML"),
     "train": ("retouchgpt.apps.train", "train, or go on training, a recipe"),
 }
+
+
+BRUSH = "a mask of the photo's size, or a layered .tif or .psd with masks: edit inside its white, and nowhere else"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _photo_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("photo", help="JPEG, PNG, TIFF or WebP")
+    sub.add_argument("photo", help="JPEG, PNG, TIFF, WebP, HEIC or AVIF")
     _model_arguments(sub)
     which = 'largest, all, a number from 1, or a place: "the woman on the right" (default: largest)'
     sub.add_argument("--face", default="largest", help=which)
@@ -58,13 +62,19 @@ def _retouch(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("-o", "--out", help="where to write (default: PHOTO_retouched beside the photo)")
     sub.add_argument("--mask-out", help="write the edit mask, white where pixels changed")
     sub.add_argument("--faces-out", help="write a small picture with every opened face's number")
+    sub.add_argument("--layers", help="write a layered .tif or .psd: the original, and each kind of edit with its mask")
     sub.add_argument("--report", help="write a JSON report")
     sub.add_argument("--strength", type=_share, default=1.0, help="0 to 1, of every edit (default: 1)")
-    sub.add_argument("--brush", help="a mask of the photo's size: edit inside its white, and nowhere else")
+    sub.add_argument("--brush", help=BRUSH)
+    _note_argument(sub)
     sub.add_argument("--steps", metavar="DIR", help="retouch in steps, each written to DIR; OUT is the last one")
     sub.add_argument("--step-count", type=_positive, help="so many equal steps, instead of as the agent decides")
     sub.add_argument("--overwrite", action="store_true", help="replace files that exist")
     sub.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _note_argument(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--no-note", action="store_true", help="write no note of the edit into the picture's XMP")
 
 
 def _plan(sub: argparse.ArgumentParser) -> None:
@@ -76,6 +86,7 @@ def _plan(sub: argparse.ArgumentParser) -> None:
 def _chat(sub: argparse.ArgumentParser) -> None:
     _photo_arguments(sub)
     sub.add_argument("--out", help="folder for the pictures after each turn (default: beside the photo)")
+    _note_argument(sub)
     sub.add_argument("--session", help="file that the session is saved to after each turn, and reopened from")
 
 
@@ -89,6 +100,7 @@ def _batch(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--face", default="all", help="largest, all, a number from 1, or a place (default: all)")
     sub.add_argument("--strength", type=_share, default=1.0)
     sub.add_argument("--workers", type=_positive, default=1, help="processes (default: 1)")
+    _note_argument(sub)
     sub.add_argument("--resume", action="store_true", help="go on where an earlier run into --out stopped")
     _model_arguments(sub)
 
@@ -98,6 +110,21 @@ def _web(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--upload-mb", type=_positive, default=200, help="largest file, in MB (default: 200)")
     sub.add_argument("--photos", type=_positive, default=8, help="photos kept open at once (default: 8)")
     sub.add_argument("--keep-minutes", type=_positive, default=60, help="an unused photo is put away (default: 60)")
+    _model_arguments(sub)
+
+
+def _video(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("clip", help="a video file")
+    sub.add_argument("-i", "--instruction", required=True, help='for example "remove the acne on the left cheek"')
+    sub.add_argument("-o", "--out", help="where to write (default: CLIP_retouched beside the clip)")
+    which = "all, largest, a number from 1, or a place, judged in each scene (default: all)"
+    sub.add_argument("--face", default="all", help=which)
+    sub.add_argument("--strength", type=_share, default=1.0, help="0 to 1, of every edit (default: 1)")
+    sub.add_argument("--lossless", action="store_true", help="code without loss: pixels outside the edit stay exactly")
+    sub.add_argument("--report", help="write a JSON report")
+    sub.add_argument("--resume", action="store_true", help="go on where a stopped run to the same output was")
+    sub.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    sub.add_argument("--quiet", action="store_true", help="no progress")
     _model_arguments(sub)
 
 
@@ -129,8 +156,8 @@ def _train(sub: argparse.ArgumentParser) -> None:
 
 
 ARGUMENTS = {
-    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "web": _web, "demo": _demo, "bench": _bench,
-    "evaluate": _evaluate, "train": _train,
+    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "web": _web, "video": _video, "demo": _demo,
+    "bench": _bench, "evaluate": _evaluate, "train": _train,
 }  # fmt: skip
 
 

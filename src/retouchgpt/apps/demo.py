@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,9 @@ def run(options: argparse.Namespace) -> int:
     result = model.open(photo).instruct(instruction)
     around = face_window(result, photo)
     pair = np.concatenate([photo.pixels[around], result.image[around]], 1)
-    plain = Photo(path=None, pixels=photo.pixels, format="PNG", mode="RGB")
+    plain = Photo(path=None, pixels=photo.pixels, format="PNG", mode="RGB", icc=None if photo.grey else photo.icc)
     save_photo(plain, result.image, folder / "retouched.png", overwrite=True)
-    save_photo(Photo(None, pair, "PNG", "RGB"), pair, folder / "before_after.png", overwrite=True)
+    save_photo(replace(plain, pixels=pair), pair, folder / "before_after.png", overwrite=True)
     save_mask(result, folder / "mask.png", overwrite=True)
     write_json(folder / "report.json", result.report)
     print(f'Instruction: "{instruction}"')

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from retouchgpt.core.errors import AgentMissing, OutputExists, OutputNotWritable
 from retouchgpt.core.people import addressed
 from retouchgpt.core.pixels import from_float
+from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import Face, numbered
-from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo
+from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo, whole
+from retouchgpt.photo.layers import check_layers, save_layers
 from retouchgpt.session.result import Result, RetouchRequest, read_brush
 
 from .progress import Stages
@@ -46,10 +48,13 @@ def run(options: argparse.Namespace) -> int:
         result = session.instruct(request.instruction, strength=request.strength, brush=brush)
         say("writing")
         notes = write(photo, result, out, options)
+        if options.layers:
+            note = None if options.no_note else request.instruction
+            save_layers(photo, result.image, session.layers(), options.layers, overwrite=options.overwrite, note=note)
         if options.steps:
             notes = (*notes, *pacing, save_steps(photo, session.steps(), Path(options.steps), options.overwrite))
         if options.faces_out:
-            save_numbered(photo, [seen.face for seen in session.faces], Path(options.faces_out), options.overwrite)
+            save_numbered(photo, [looked.face for looked in session.faces], Path(options.faces_out), options.overwrite)
     print(result.answer)
     for note in notes:
         print(f"Note: {note}.")
@@ -81,7 +86,8 @@ def save_steps(photo: Photo, steps: Sequence[NDArray[Any]], folder: Path, overwr
     for old in folder.glob("step_*.png"):  # more steps of an earlier run must not stand among ours
         old.unlink()
     for number, pixels in enumerate(steps, 1):
-        plain = Photo(path=None, pixels=pixels, format="PNG", mode="RGB", alpha=photo.alpha, icc=photo.icc)
+        mode = photo.mode if photo.grey else "RGB"
+        plain = Photo(path=None, pixels=pixels, format="PNG", mode=mode, alpha=photo.alpha, icc=photo.icc)
         save_photo(plain, pixels, folder / f"step_{number}.png", overwrite=overwrite)
     return f"{len(steps)} steps in {folder}" if steps else f"nothing was edited, so no step is in {folder}"
 
@@ -93,11 +99,20 @@ def default_out(photo: Path) -> Path:
 
 
 def check_outputs(out: Path, options: argparse.Namespace) -> None:
-    """Everything that will be written can be, before work begins."""
+    """Everything that will be written can be, before work begins, and nothing of it lands on another."""
+    taken = {os.path.realpath(options.photo): "the photo"}
+    for name in ("mask_out", "faces_out", "layers", "report"):
+        if path := getattr(options, name):
+            place = os.path.realpath(path)
+            if place == os.path.realpath(out) or place in taken:
+                raise OutputNotWritable(path, f"{taken.get(place, 'the result')} has this name")
+            taken[place] = "another output"
     check_output(out, overwrite=options.overwrite)
     for picture in (options.mask_out, options.faces_out):
         if picture:
             check_output(picture, overwrite=options.overwrite)
+    if options.layers:
+        check_layers(options.layers, overwrite=options.overwrite)
     if options.report:
         check_text(Path(options.report), overwrite=options.overwrite)
     if options.steps:
@@ -123,7 +138,8 @@ def check_text(path: Path, *, overwrite: bool) -> None:
 
 def write(photo: Photo, result: Result, out: Path, options: argparse.Namespace) -> tuple[str, ...]:
     """Photo, mask and report; returns what the user should know."""
-    saved = save_photo(photo, result.image, out, overwrite=options.overwrite)
+    note = None if options.no_note else options.instruction
+    saved = save_photo(photo, result.image, out, overwrite=options.overwrite, note=note)
     notes = (*photo.notes, *saved.notes)
     if options.mask_out:
         save_mask(result, Path(options.mask_out), overwrite=options.overwrite)
@@ -141,17 +157,11 @@ def save_mask(result: Result, out: Path, *, overwrite: bool = False) -> None:
 
 def save_numbered(photo: Photo, faces: Sequence[Face], out: Path, overwrite: bool) -> None:
     """A small copy of the photo with the faces' numbers."""
-    picture = Photo(path=None, pixels=numbered(photo.pixels, faces), format="PNG", mode="RGB")
+    picture = Photo(path=None, pixels=numbered(seen(photo.space, photo.pixels), faces), format="PNG", mode="RGB")
     save_photo(picture, picture.pixels, out, overwrite=overwrite)
 
 
 def write_json(path: Path, data: Any) -> None:
     """JSON that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputNotWritable(path, error.strerror or str(error)) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

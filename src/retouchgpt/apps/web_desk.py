@@ -18,6 +18,7 @@ from pathlib import Path
 
 from retouchgpt.core.errors import RetouchError, UnusableInput
 from retouchgpt.photo.files import save_photo
+from retouchgpt.photo.layers import save_layers
 from retouchgpt.session import Result, RetouchGPT, Session
 
 from .retouch import default_out, save_mask, write_json
@@ -27,7 +28,7 @@ PUT_AWAY = "Your photo was put away after a while without use, or to make room. 
 LATEST = 9
 """Pictures that a desk keeps: three views of before, after and mask."""
 log = logging.getLogger(__name__)
-FILES = ("photo", "mask", "report", "script")
+FILES = ("photo", "mask", "layers", "report", "script")
 
 
 class Closed(UnusableInput):
@@ -74,23 +75,28 @@ class Desk:
     def write(self, what: str) -> Path:
         """Write one of FILES into a folder that is new each time, and return the file.
 
-        Raises Closed, and what writing raises: BadSession for a script with a mask drawn by hand.
+        Raises Closed, and what writing raises: BadSession for a script with a mask drawn by hand, MissingExtra for
+        layers. Layers are made by the session, so nothing else may use it meanwhile.
         """
-        session = self.open_session
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
-        stem = Path(self.name).stem
-        if what == "script":
-            return session.export(folder / f"{stem}.script.json")
-        result, out = self.result, folder / default_out(Path(self.name)).name
-        if what == "photo":
-            return save_photo(session.photo, session.photo.pixels if result is None else result.image, out).path
+        session, result = self.open_session, self.result
         if result is None:
             raise Closed
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        out, stem = folder / default_out(Path(self.name)).name, Path(self.name).stem
+        note = "; ".join(t.text for t in session.turns)
+        if what == "script":
+            return session.export(folder / f"{stem}.script.json")
+        if what == "layers":
+            return save_layers(
+                session.photo, result.image, session.layers(), folder / f"{stem}_layers.tif", note=note or None
+            )
         if what == "report":
             write_json(out.with_suffix(".json"), result.report)
             return out.with_suffix(".json")
-        save_mask(result, folder / f"{stem}_mask.png")
-        return folder / f"{stem}_mask.png"
+        if what == "mask":
+            save_mask(result, folder / f"{stem}_mask.png")
+            return folder / f"{stem}_mask.png"
+        return save_photo(session.photo, result.image, out, note=note or None).path
 
     def close(self) -> None:
         """Forget the photo and delete its folder; what still runs with it ends by itself."""
@@ -100,10 +106,14 @@ class Desk:
 
 
 class Desks:
-    """Every open desk, by its token. most: how many photos are kept; the one unused for longest makes room."""
+    """Every open desk, by its token. most: how many photos are kept; the one unused for longest makes room.
+
+    turn: held by whoever uses the model or a session, which serve one thread at a time.
+    """
 
     def __init__(self, folder: Path, *, most: int, idle_seconds: float) -> None:
         self.folder, self.most, self.idle_seconds = folder, most, idle_seconds
+        self.turn = threading.Lock()
         self._desks: dict[str, Desk] = {}
         self._lock = threading.Lock()
 

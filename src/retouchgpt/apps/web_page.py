@@ -9,11 +9,12 @@ from typing import Any
 
 import gradio as gr
 
+from retouchgpt.photo.files import FORMATS
+
 from . import web_view as view
 from .web_desk import Desks
 from .web_work import SUGGESTED, Work
 
-TYPES = [".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"]
 QUEUE = 32
 """Requests that may wait; one more is told to come back."""
 LOOKERS = 4
@@ -62,7 +63,7 @@ def _parts(desks: Desks) -> Parts:
         "<h1>RetouchGPT</h1><p>Drop a portrait and say what should go. Everything stays on this computer.</p>",
         elem_classes="rg-title",
     )
-    parts["photo"] = gr.File(label="Photo", file_types=TYPES, height=150, elem_id="photo")
+    parts["photo"] = gr.File(label="Photo", file_types=list(FORMATS), height=150, elem_id="photo")
     parts["status"] = gr.HTML('<p role="status">No photo yet.</p>', elem_classes="rg-status", elem_id="status")
     with gr.Column(visible=False) as parts["work"]:
         with gr.Row():

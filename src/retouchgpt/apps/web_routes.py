@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -70,7 +71,8 @@ def add_routes(app: FastAPI, desks: Desks) -> None:
         if desk is None or what not in FILES:
             return PlainTextResponse(PUT_AWAY, 404, PRIVATE)
         try:
-            path = desk.write(what)
+            with desks.turn if what == "layers" else nullcontext():
+                path = desk.write(what)
         except Exception as error:
             return PlainTextResponse(line(error), 409, PRIVATE)
         return FileResponse(path, filename=path.name, headers=PRIVATE, background=BackgroundTask(_drop, path.parent))

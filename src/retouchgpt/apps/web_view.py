@@ -18,6 +18,7 @@ from PIL import Image
 from retouchgpt.core.errors import UnusableInput
 from retouchgpt.core.geometry import Box, Extent
 from retouchgpt.core.pixels import from_float
+from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import Face
 from retouchgpt.photo.files import Photo
 
@@ -74,16 +75,13 @@ def window(place: str, faces: Sequence[Face], photo: Extent) -> Window:
 
 
 def picture(pixels: NDArray[Any], to: Window, photo: Photo) -> tuple[str, bytes]:
-    """Media type and bytes of a window of (H, W, 3) pixels, with the photo's colour profile."""
+    """Media type and bytes of a window of (H, W, 3) pixels, in sRGB at 8 bits whatever the photo's own are."""
     part = pixels[to.box.slices]
-    if part.dtype == np.uint16:
-        part = np.rint(part / 257.0).astype(np.uint8)
     if to.picture != to.box.extent:
         part = cv2.resize(part, tuple(to.picture), interpolation=cv2.INTER_AREA)
     stream = io.BytesIO()
-    profile = photo.icc if photo.mode != "CMYK" and not photo.grey else None
-    image = Image.fromarray(np.ascontiguousarray(part))
-    image.save(stream, "JPEG", quality=95, subsampling=0, icc_profile=profile)
+    image = Image.fromarray(np.ascontiguousarray(seen(photo.space, part)))
+    image.save(stream, "JPEG", quality=95, subsampling=0)
     return "image/jpeg", stream.getvalue()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,9 @@ class Work:
             return
         yield {"status": status("Looking for faces …")}
         try:
-            desk = self.desks.open(Path(upload), self.model)
-            desk.result = desk.open_session.instruct(ASK)
+            with self.desks.turn:
+                desk = self.desks.open(Path(upload), self.model)
+                desk.result = desk.open_session.instruct(ASK)
         except Exception as error:
             yield {"status": status(line(error), error=True), "photo": None}
             return
@@ -160,8 +162,8 @@ class Work:
         try:
             if desk is None:
                 raise Closed
-            result = act(desk.open_session)
-            desk.result = result
+            with self.desks.turn:
+                desk.result = result = act(desk.open_session)
             updates = self._shown(desk, place)
         except Exception as error:
             why = line(error)
@@ -202,6 +204,8 @@ def files(desk: Desk, session: Session) -> str:
     """Links to what can be downloaded, as HTML."""
     wanted = [("photo", "Download photo"), ("mask", "Mask"), ("report", "Report")]
     note = ""
+    if session.turns and find_spec("psdtags"):
+        wanted.insert(2, ("layers", "Layers (TIFF)"))
     try:
         if session.script():
             wanted.append(("script", "Script for batch"))

@@ -34,7 +34,7 @@ class PhotoNotFound(UnusableInput):
 
 class NotAnImage(UnusableInput):
     def __init__(self, path: str | Path) -> None:
-        super().__init__(f"not an image that can be read: {path}. Use JPEG, PNG, TIFF or WebP.")
+        super().__init__(f"not an image that can be read: {path}. Use JPEG, PNG, TIFF, WebP, HEIC or AVIF.")
         self.path = path
 
 
@@ -70,6 +70,39 @@ class PhotoTooSmall(UnusableInput):
             f"the photo is {width}x{height} px; at least {least} px on each side are needed. Use a larger photo."
         )
         self.width, self.height, self.least = width, height, least
+
+
+class NotAVideo(UnusableInput):
+    def __init__(self, path: str | Path, detail: str) -> None:
+        super().__init__(f"not a video that can be read: {path} ({detail}). Use a clip that a player opens.")
+        self.path, self.detail = path, detail
+
+
+class NoVideoStream(UnusableInput):
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(f"{path} has no moving picture in it. Use a video file.")
+        self.path = path
+
+
+class CorruptVideo(UnusableInput):
+    def __init__(self, path: str | Path, seconds: float, detail: str) -> None:
+        super().__init__(
+            f"the video is damaged about {seconds:.1f} s in: {path} ({detail}). "
+            "Cut it before that place or export it anew."
+        )
+        self.path, self.seconds, self.detail = path, seconds, detail
+
+
+class UnsupportedVideo(UnusableInput):
+    def __init__(self, path: str | Path, detail: str) -> None:
+        super().__init__(f"{path}: {detail}")
+        self.path, self.detail = path, detail
+
+
+class NoFaceInVideo(UnusableInput):
+    def __init__(self, path: str | Path, frames: int) -> None:
+        super().__init__(f"no face was found in any of {frames} frames of {path}. Use a clip that shows a face, lit.")
+        self.path, self.frames = path, frames
 
 
 class NoFaceFound(UnusableInput):

@@ -16,17 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from retouchgpt.core.facts import Facts
-from retouchgpt.model.checkpoint import load_language_model
 
 from .checking import check
 from .facts_text import facts_text
+from .llm import cache_word, ends, load_llm
 from .prompt import PROMPT_TOKENS, opening, request
 from .wording import compose, plain
 
 LONGEST = 160
 """Tokens of a free answer."""
-VARIANTS = 48
-"""True answers among which a guided one is chosen."""
+VARIANTS = 10
+"""True answers among which a guided one is chosen; few, since of many the LLM takes its favourite time and again."""
 FREE, GUIDED, PLAIN = "free", "guided", "plain"
 CHAT_TASK = (
     "You tell a person what was done to their portrait. Write two or three short sentences, only what the facts say, "
@@ -45,14 +45,23 @@ class AnswerWriter:
     """Puts facts into words with a causal LLM: the shipped one, or any other by folder or hub id.
 
     model, tokenizer: also used by the network, whose embedding reads the same frozen LLM. free: let the LLM write
-    freely before it is guided; None: only an LLM with a chat template.
+    freely before it is guided; None: only an LLM with a chat template. precision, lora: see llm.load_llm.
     """
 
-    def __init__(self, llm: str | Path | nn.Module, tokenizer: Any = None, *, free: bool | None = None) -> None:
+    def __init__(
+        self,
+        llm: str | Path | nn.Module,
+        tokenizer: Any = None,
+        *,
+        free: bool | None = None,
+        precision: str = "fp32",
+        lora: str | Path | None = None,
+    ) -> None:
         if isinstance(llm, nn.Module):
             self.model, self.tokenizer = llm.eval(), tokenizer
         else:
-            self.model, self.tokenizer = load_language_model(llm)
+            self.model, self.tokenizer = load_llm(llm, precision=precision, lora=lora)
+        self.ends, self.cache = ends(self.model, self.tokenizer), cache_word(self.model)
         self.ours = getattr(self.tokenizer, "chat_template", None) is None
         self.free = not self.ours if free is None else free
 
@@ -78,28 +87,30 @@ class AnswerWriter:
     def _start(self, facts: Facts, instruction: str) -> Tensor:
         """Embeddings before the answer, (1, N, D): our sequence, or the chat template of another model."""
         embed: nn.Module = self.model.get_input_embeddings()  # type: ignore[operator]
-        if not self.ours:
-            said = [{"role": "user", "content": f"{CHAT_TASK}{facts_text(facts)}\nThey wrote: {instruction}"}]
-            ids = self.tokenizer.apply_chat_template(said, add_generation_prompt=True, return_tensors="pt")
-            return embed(ids if isinstance(ids, Tensor) else ids["input_ids"])
-        if self.tokenizer.bos_token_id is None:
-            ids = self.tokenizer(f"{CHAT_TASK}{facts_text(facts)}\nAnswer:", return_tensors="pt")["input_ids"]
-            return embed(ids)
+        if not self.ours or self.tokenizer.bos_token_id is None:
+            return embed(torch.tensor([self.prompt(facts, instruction)]))
         before, after = (embed(torch.tensor([part])) for part in opening(self.tokenizer))
         text = embed(torch.tensor([request(self.tokenizer, instruction, facts_text(facts))]))
         return torch.cat([before, self._still(1, embed), after, self._still(PROMPT_TOKENS, embed), text], 1)
+
+    def prompt(self, facts: Facts, instruction: str) -> list[int]:
+        """Token ids that another LLM reads before its answer: by its chat template, or as plain text without one."""
+        if self.ours:
+            return list(self.tokenizer(f"{CHAT_TASK}{facts_text(facts)}\nAnswer:")["input_ids"])
+        said = [{"role": "user", "content": f"{CHAT_TASK}{facts_text(facts)}\nThey wrote: {instruction}"}]
+        text = self.tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _still(self, count: int, embed: nn.Module) -> Tensor:
         """Neutral embeddings where the network's own would stand: the answer tells measured facts, not impressions."""
         return torch.zeros(1, count, embed.weight.shape[1], dtype=embed.weight.dtype)  # type: ignore[arg-type, union-attr, call-overload, index]
 
     def _free(self, start: Tensor) -> str:
-        end = self.tokenizer.eos_token_id
         ids: list[int] = []
         past, logits = self._read(start, None)
         while len(ids) < LONGEST:
             token = int(logits.argmax())
-            if token == end:
+            if token in self.ends:
                 break
             ids.append(token)
             past, logits = self._read_tokens([token], past)
@@ -108,7 +119,7 @@ class AnswerWriter:
     def _guided(self, start: Tensor, options: Sequence[str]) -> str:
         """The best path through a trie of the options: the LLM decides wherever they part."""
         lead = " " if self.ours else ""
-        end = self.tokenizer.eos_token_id
+        end = self.ends[0]
         rows = [[*self.tokenizer(lead + o, add_special_tokens=False)["input_ids"], end] for o in options]
         past, logits = self._read(start, None)
         depth, read = 0, 0
@@ -129,8 +140,8 @@ class AnswerWriter:
 
     def _read(self, embedded: Tensor, past: Any) -> tuple[Any, Tensor]:
         """Feed embeddings (1, N, D); the cache and the next token's logits (vocabulary,)."""
-        out = self.model(inputs_embeds=embedded, past_key_values=past, use_cache=True)
-        return out.past_key_values, out.logits[0, -1]
+        out = self.model(inputs_embeds=embedded, use_cache=True, **{self.cache: past})
+        return getattr(out, self.cache), out.logits[0, -1]
 
 
 def words(answer: str) -> Iterator[str]:
@@ -147,4 +158,4 @@ def variants(facts: Facts, instruction: str, count: int = VARIANTS) -> list[str]
     def pick(options: Sequence[str]) -> str:
         return options[int(rng.integers(len(options)))]
 
-    return list(dict.fromkeys([plain(facts), *(compose(facts, pick) for _ in range(count - 1))]))
+    return list(dict.fromkeys(compose(facts, pick) for _ in range(count)))

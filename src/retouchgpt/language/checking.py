@@ -25,18 +25,18 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         r"\bnothing was changed|haven't changed anything",
     ),
     ("rest", r"\b(nothing else|nothing to remove|nothing of that|of the rest)\b"),
-    ("clear", r"\b(no|any) imperfections\b|looks clear"),
+    ("clear", r"\b(no|any) imperfections\b|looks clear|nothing stands out"),
     (
         "absent",
         r"\b(found|saw|see|find) no\b|\b(didn't|did not|couldn't|could not|don't|do not) (find|see) any\b|"
-        r"\bthere (is|are|was|were) no\b",
+        r"\bthere (is|are|was|were) no\b|\bfound none\b",
     ),
     ("stayed", r"\bunless you name|\bonly go when you name|\bpart of the person\b|\bname them if\b"),
     ("untouched", r"\bstrength (of |is )?0\b"),
     ("kept", r"\bas you (asked|wished|wanted)|\balone\b|\b(kept|stayed|untouched)\b"),
     ("softened", r"\b(softened|toned down|fainter|reduced|lightened|faded|weakened)\b"),
-    ("removed", r"\b(removed|took out|taken out|cleared away|retouched|gone|erased|cleared|took away)\b"),
-    ("found", r"\b(see|found|there (is|are)|notice|spotted|shows?)\b"),
+    ("removed", r"\b(removed|took out|taken out|took care of|cleared away|retouched|gone|erased|cleared|took away)\b"),
+    ("found", r"\b(see|make out|found|there (is|are)|notice|spotted|shows?)\b"),
 )
 """Claim -> what tells it, tried in this order."""
 
@@ -48,7 +48,7 @@ _NUMBER = "|".join([r"\d+", *(n for n in NUMBERS if n != "no"), "a single", "an?
 _PIECE = re.compile(rf"(?:\b(?P<count>{_NUMBER}) (?:of the )?)?\b(?P<kind>{_KINDS})\b|\b(?P<place>{_PLACES})\b", re.I)
 _PERCENT = re.compile(r"(\d+) ?%|\bby (half)\b")
 _HARMLESS = {s for group in (OFFERS, NOT_EDITED) for option in group for s in [option] if s}
-_OPENER = re.compile(r"^(done|sure|all set|here you go|of course|ok|okay|yes|no)\b[!.,]?\s*", re.I)
+_OPENER = re.compile(r"^(done|sure|all set|here you go|of course|gladly|there you are|ok|okay|yes|no)\b[!.,]?\s*", re.I)
 
 
 class Claim(NamedTuple):

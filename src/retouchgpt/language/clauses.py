@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import matching as m
-from .lexicon import EVERYTHING
+from .lexicon import EVERYTHING, OBJECTS, QUALITY
 from .matching import Item
 from .spelling import Token
 
@@ -85,18 +85,20 @@ WEAK_CLEAN = frozenset(
 """Verbs that ask for a clean-up only together with skin, a place or a kind."""
 NOT_FOR_KINDS = frozenset({"talk", "command", "makeup", "add"})
 """Reasons whose words take the kinds beside them along: "write a poem about acne"."""
-PARTICLES = frozenset({"out", "off", "away", "gone", "be out", "go", "goes", "no", "less", "lower", "cut"})
+PARTICLES = frozenset({"down", "out", "off", "away", "gone", "be out", "go", "goes", "no", "less", "lower", "cut"})
 GOVERNING = frozenset({m.REMOVE, m.SOFTEN, m.CLEAN})
 
 
 @dataclass
 class Clause:
-    """Part of a sentence between marks and conjunctions. opener: the mark or word before it."""
+    """Part of a sentence between marks and conjunctions. opener: the mark or word before it. others: its words
+    that belong to no phrase."""
 
     items: list[Item]
     opener: str
     sentence: int
     words: list[str]
+    others: list[str] = field(default_factory=list)
 
     def has(self, *types: str) -> bool:
         return any(item.type in types for item in self.items)
@@ -104,7 +106,8 @@ class Clause:
 
 @dataclass
 class Group:
-    """Kinds and places that belong together. mode: a verb's type, "" while unknown. scope: number of its verb."""
+    """Kinds and places that belong together. mode: a verb's type, "" while unknown. scope: number of its verb.
+    only: nothing else is wanted. source: the group that shares its places with this one."""
 
     kinds: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
@@ -117,6 +120,8 @@ class Group:
     out: str = ""
     lead: list[str] = field(default_factory=list)
     clause: int = 0
+    only: bool = False
+    source: Group | None = None
 
     @property
     def where(self) -> list[str]:
@@ -142,6 +147,7 @@ def clauses(tokens: list[Token], items: list[Item]) -> list[Clause]:
             out.append(Clause([], token.text, sentence, []))
         else:
             out[-1].words.append(token.text)
+            out[-1].others.append(token.text)
     return [c for c in out if c.items or c.words]
 
 
@@ -157,19 +163,23 @@ class Grouper:
         self.groups: list[Group] = []
         self.bare: list[Group] = []
         self.outside: list[str] = []
-        self.scope, self.mode, self.sentence = 0, "", 0
+        self.scope, self.mode, self.sentence, self.verb = 0, "", 0, ""
         self.scope_strengths: dict[int, list[tuple[int, float]]] = {}
         self.lead: list[str] = []
         self.near: list[str] = []
         self.used: list[Item] = []
         self.number = 0
+        self.others: dict[int, list[str]] = {}
 
     def run(self, parts: list[Clause]) -> None:
         """Gather all clauses, then hand strengths and places round."""
         for number, clause in enumerate(parts):
             if clause.sentence != self.sentence:
                 self.sentence, self.mode, self.lead = clause.sentence, "", []
+            if clause.opener == ":" and number and clause.has(m.KIND):
+                self._head(parts[number - 1])
             self.number = number
+            self.others.setdefault(clause.sentence, []).extend(clause.others)
             self._clause(clause, number)
             for group in self.groups:
                 group.clause = group.clause or number
@@ -180,30 +190,40 @@ class Grouper:
         kinds = [i for i in clause.items if i.type == m.KIND]
         reasons = [str(i.value) for i in clause.items if i.type == m.OUT]
         first_group = len(self.groups)
-        if self.mode in (m.KEEP, m.EXCEPT) and clause.words[:1] in (["just"], ["only"], ["instead"]) and not verbs:
+        if (
+            self.mode in (m.KEEP, m.EXCEPT)
+            and (clause.opener == "only" or clause.words[:1] in (["just"], ["instead"]))
+            and not verbs
+        ):
             self.scope, self.mode = self.scope + 1, m.REMOVE
         free: list[Group] = []
         current: Group | None = None
-        opened, self.near = False, []
+        opened, self.near, claimed = False, [], False
         mine: set[int] = set()
         for n, item in enumerate(clause.items):
             if item.type == m.KEEP and self._closes(clause, n, free):
                 item = item._replace(type=m.KEPT)
             if item.type in m.VERBS:
                 ahead = _follow(clause.items[n + 1 :])
-                free = [g for g in free if g.scope not in mine or g.mode not in (m.KEEP, m.EXCEPT)]
+                free = [
+                    g
+                    for g in free
+                    if (g.mode != m.EXCEPT or EVERYTHING in g.kinds) and (g.scope not in mine or g.mode != m.KEEP)
+                ]
                 if (
                     opened
                     and not ahead
                     and self.mode in GOVERNING
-                    and (item.type == m.CLEAN or (item.type == m.REMOVE and item.value in PARTICLES))
+                    and (item.type == m.CLEAN or item.value in PARTICLES)
                 ):
+                    self._phrasal(item)
                     if item.type == m.CLEAN and item.value not in WEAK_CLEAN and self.bare:
                         self.bare[-1].kinds = ["clean"]  # "do a retouch"
                     continue
                 self._open(item, [] if ahead and item.type != m.KEPT else free, clause)
                 if not ahead and not (free and item.type in (m.KEPT, *GOVERNING)):
                     self._refer(item, clause)
+                claimed = bool(free) and not ahead and item.type in GOVERNING
                 current = free[-1] if free and not ahead and item.type in GOVERNING else None
                 mine.add(self.scope)
                 opened, free = True, free if item.type == m.EXCEPT else []
@@ -216,10 +236,33 @@ class Grouper:
             elif item.type in (m.PLACE, m.SIDE):
                 self._place(item, clause, current, kinds, opened)
         made = self.groups[first_group:]
+        if clause.opener == "only" or {"just", "only"} & set(clause.words[:2]):
+            for group in made:
+                group.only = True
         self._mark_outside(clause, verbs, kinds, reasons, made)
         strength = next((self.strengths[i.first] for i in clause.items if i.first in self.strengths), None)
         if strength is not None:
             self._strengthen(clause, strength, made, kinds)
+        if claimed:
+            self.scope += 1  # "acne out, redness 40 %": the verb's own clause ends its reach
+
+    def _head(self, clause: Clause) -> None:
+        """ "just do the eyes: dark circles, bags": a place in a header without kinds holds for what follows."""
+        places = [_place_name(i) for i in clause.items if i.type in (m.PLACE, m.SIDE)]
+        if clause.has(m.CLEAN) and not clause.has(m.KIND) and places:
+            self.lead = [p for p in places if not p.startswith(m.OUTSIDE_PREFIX)]
+            self.bare = [g for g in self.bare if g.sentence != clause.sentence]
+            self.mode = m.REMOVE
+
+    def _phrasal(self, particle: Item) -> None:
+        """ "take the shine down": a verb with its particle may be of another type than the verb alone."""
+        both = m.phrase_table().get((*self.verb.split(), str(particle.value)), ("",))[0]
+        if both not in GOVERNING or both == self.mode:
+            return
+        for group in self.groups:
+            if group.scope == self.scope and group.mode == self.mode:
+                group.mode = both
+        self.mode = both
 
     def _closes(self, clause: Clause, n: int, free: list[Group]) -> bool:
         """Whether a verb of keeping ends its clause after kinds that no verb governs: "moles and freckles: keep"."""
@@ -258,6 +301,7 @@ class Grouper:
     def _open(self, item: Item, free: list[Group], clause: Clause) -> None:
         """A verb: kinds before it that no verb governs are its own, and it governs what follows."""
         self.scope += 1
+        self.verb = str(item.value)
         self.mode = item.type if item.type != m.KEPT else ""
         mode = m.KEEP if item.type == m.KEPT else item.type
         if mode not in (m.KEEP, *GOVERNING) or (mode == m.KEEP and item.type != m.KEPT) or not free:
@@ -277,15 +321,33 @@ class Grouper:
         if item.type not in GOVERNING:
             return
         open_groups = [g for g in self.groups if g.kinds and (not g.mode or (pointing and g.mode in (m.FOND, m.SEE)))]
-        if open_groups and not [p for p in places if p != "face"]:
+        plain = [g for g in open_groups if g.mode != m.FOND]
+        open_groups = plain or open_groups
+        ours = [p for p in places if p != "face" and not p.startswith(m.OUTSIDE_PREFIX)]
+        if open_groups and pointing and ours and not any(g.where for g in open_groups):
+            for group in open_groups:  # "I have acne. Remove it from my chin."
+                group.places, group.mode, group.scope = list(ours), item.type, self.scope
+        elif open_groups and not [p for p in places if p != "face"]:
             for group in open_groups:
                 group.mode, group.scope = item.type, self.scope
                 group.strength = None if group.clause != self.number else group.strength
         else:
             text = str(item.value)
             weak = item.type != m.CLEAN or (text in WEAK_CLEAN and not places)
-            kind = "weak" if weak else ("clean" if not clause.has(m.OUT) else "weak")
+            kind = "weak" if weak or clause.has(m.OUT) or (not places and self._strange_object(item)) else "clean"
             self.bare.append(Group([kind], places, item.type, self.scope, clause.sentence))
+
+    def _strange_object(self, verb: Item) -> bool:
+        """Whether a clean-up is asked of something that is no face or photo: "fix her posture"."""
+        words = [t.text for t in self.tokens[verb.last + 1 : verb.last + 5]]
+        while words and words[0] in ("up", "just", "please", "only", "a"):
+            words = words[1:]
+        if len(words) < 2 or words[0] not in DETERMINERS:
+            return False
+        noun = next((w for w in words[1:] if w not in QUALITY), "")
+        known = noun in OBJECTS or noun.removesuffix("s") in OBJECTS or not noun.isalpha()
+        ours = m.phrase_table().get((noun,), ("",))[0] in (m.KIND, m.PLACE, m.THESE)
+        return not known and not ours and m.speller().is_known(noun)
 
     def _keep_reference(self, item: Item, places: list[str], pointing: bool, clause: Clause) -> None:
         named = [g for g in self.groups if g.kinds]
@@ -342,11 +404,12 @@ class Grouper:
     def _distribute(self, group: Group) -> None:
         """ "acne and scars on both cheeks": the place holds for both, unless "the scars" stand for themselves."""
         for other in reversed(self.groups[: self.groups.index(group)]):
-            if other.sentence != group.sentence or other.mode != group.mode or (other.places and not other.lifted):
+            strange = other.places and other.source is not group
+            if other.sentence != group.sentence or other.mode != group.mode or strange:
                 return
             if group.determined and not group.lifted:
                 return
-            other.places, other.lifted = list(group.places), True
+            other.places, other.lifted, other.source = list(group.places), True, group
 
     def _strengthen(self, clause: Clause, strength: float, made: list[Group], kinds: list[Item]) -> None:
         mine = [g for g in self.groups if g.scope == self.scope and g.sentence == clause.sentence]

@@ -10,7 +10,7 @@ from retouchgpt.core.plan import Edit, EditPlan, Keep
 from retouchgpt.core.vocabulary import ALL, expand, mirror
 
 from . import matching as m
-from .understanding import declined, strengths_of
+from .understanding import declined, specific, strengths_of
 
 OTHER_SIDE = re.compile(r"\b(other|opposite) (side|cheek|eye|one|half|eyelid|temple)\b|\bmirror(ed)? (it|side)\b")
 SAME = re.compile(r"\b(same|likewise|ditto|repeat (it|that|this))\b")
@@ -31,9 +31,11 @@ SOFTER = 0.5
 def resolve(plan: EditPlan, instruction: str, history: Sequence[EditPlan] = ()) -> EditPlan:
     """The plan of an instruction after earlier ones.
 
-    plan: what the instruction says by itself. history: plans of the retouches in force, oldest first. An instruction
-    that leans on nothing earlier comes back as it is.
+    plan: what the instruction says by itself. history: plans of the retouches in force, oldest first; where the turn
+    just before was a question, its plan comes last. An instruction that leans on nothing earlier comes back as it is.
     """
+    question = history[-1] if history and history[-1].intent == "inspect" else None
+    history = [p for p in history if p.intent != "inspect"]
     last = next((p for p in reversed(history) if p.intent == "retouch" and p.edits), None)
     if plan.intent == "adjust":
         return _adjustment(plan, history)
@@ -44,10 +46,14 @@ def resolve(plan: EditPlan, instruction: str, history: Sequence[EditPlan] = ()) 
     tokens = m.read(instruction[:2000])
     items = m.match(tokens)
     said = " ".join(t.text for t in tokens)
+    kinds = [str(i.value) for i in items if i.type == m.KIND]
+    if question is not None and not kinds:
+        answer = _after_question(plan, question, items, said)
+        if answer is not None:
+            return answer
     if last is None:
         leans = (OTHER_SIDE.search(said) or SAME.search(said)) and not any(i.type == m.KIND for i in items)
         return declined("nothing_earlier") if leans and plan.intent == "decline" else plan
-    kinds = [str(i.value) for i in items if i.type == m.KIND]
     corrects = CORRECTS.search(said) is not None
     if OTHER_SIDE.search(said):
         return _mirrored(plan, last, kinds, corrects)
@@ -73,6 +79,24 @@ def _follows(said: str, verbs: Iterable[str], plan: EditPlan) -> bool:
     return plan.intent == "decline" or TOO.search(said) is not None or CORRECTS.search(said) is not None
 
 
+def _after_question(plan: EditPlan, question: EditPlan, items: Sequence[m.Item], said: str) -> EditPlan | None:
+    """ "remove them", "and on the chin?" after a question: what it was about, or the same elsewhere; else None."""
+    verbs = {i.type for i in items if i.value not in EMPTY_VERBS} & m.VERBS
+    foreign = any(i.type == m.OUT or str(i.value).startswith(m.OUTSIDE_PREFIX) for i in items)
+    if foreign or plan.intent not in ("retouch", "decline", "inspect") or len(said.split()) > FOLLOW_UP_WORDS:
+        return None
+    about = question.about or (Keep(ALL),)
+    places = list(dict.fromkeys(r for i in items if i.type in (m.PLACE, m.SIDE) for r in _regions(i)))
+    if places:
+        about = tuple(Keep(kind, r) for kind in dict.fromkeys(k.imperfection for k in about) for r in places)
+    if verbs and verbs <= {m.REMOVE, m.SOFTEN} and POINTING & set(said.split()):
+        strengths = list(strengths_of(m.read(said), items).values())
+        strength = strengths[0] if strengths else SOFTER if m.SOFTEN in verbs else 1.0
+        return EditPlan("retouch", tuple(Edit(k.imperfection, k.region, strength) for k in about))
+    asks = plan.intent == "inspect" or said.endswith("?") or said.startswith(("and ", "what about ", "how about "))
+    return EditPlan("inspect", about=about) if places and not verbs and asks else None
+
+
 def _regions(item: m.Item) -> tuple[str, ...]:
     value = str(item.value)
     return (value.split()[0],) if item.type == m.SIDE else tuple(m.regions(value))
@@ -81,8 +105,13 @@ def _regions(item: m.Item) -> tuple[str, ...]:
 def _moved(last: EditPlan, places: Iterable[str]) -> EditPlan:
     """The last edits at other places."""
     kinds = dict.fromkeys((e.imperfection, e.strength) for e in last.edits)
-    edits = tuple(Edit(kind, place, strength) for place in places for kind, strength in kinds)
-    return EditPlan("retouch", edits, last.keep, reason=last.reason)
+    pairs = {e.region.split("_", 1)[1] for e in last.edits if e.region.startswith(("left_", "right_"))}
+    pair = pairs.pop() if len(pairs) == 1 else ""
+    seen = [f"{p}_{pair}" if pair and p in ("left", "right") else p for p in places]
+    pairs_of = [(k, r, s) for place in seen for kind, s in kinds for k, r in specific(kind, place)]
+    edits = tuple(Edit(kind, place, strength) for kind, place, strength in pairs_of)
+    keep = tuple(k for k in last.keep if (k.imperfection, k.region) not in {(e.imperfection, e.region) for e in edits})
+    return EditPlan("retouch", edits, keep, reason=last.reason)
 
 
 def _mirrored(plan: EditPlan, last: EditPlan, kinds: Sequence[str], corrects: bool) -> EditPlan:

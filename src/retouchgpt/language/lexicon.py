@@ -6,6 +6,8 @@ plural need not be listed.
 
 from __future__ import annotations
 
+import re
+
 from retouchgpt.core.vocabulary import IMPERFECTION_ALIASES, IMPERFECTIONS
 
 WRINKLES = "wrinkles"
@@ -17,7 +19,7 @@ GENERIC = "imperfections"
 EVERYTHING = "everything"
 
 MORE_KINDS: dict[str, str] = {
-    "acne": "acne spot|acne mark|acne bump|pimply|pimple mark|bump|spotty skin|boil|comedone|clogged pore|zitty|"
+    "acne": "spotty|acne spot|acne mark|acne bump|pimply|pimple mark|bump|spotty skin|boil|comedone|clogged pore|zitty|"
     "cystic acne|breaking out|broke out|break out|acne prone|pus bump|red bump|white bump|black head|white head|"
     "goose pimple|skin bump|milia|pimpels|blemished|"
     "red spot|red dot",
@@ -32,13 +34,13 @@ MORE_KINDS: dict[str, str] = {
     "chickenpox scar|cut|scratch|pitting|pit",
     "redness": "acne redness|redness from acne|how red|all red|is red|are red|"
     "really red|look red|looks red|too red|so red|very red|a bit red|red patch|red area|red blotch|"
-    "red skin|reddish patch|reddishness|reddish skin|blotchy|"
+    "reddish|red skin|reddish patch|reddishness|reddish skin|blotchy|"
     "blotchiness|blotchy skin|blotch|flushed|"
     "flushing|flushed look|flush|ruddy|ruddiness|rosy patch|rosacea|irritation|irritated skin|inflammation|"
     "inflamed skin|sunburn|"
     "sunburnt skin|red face|rash|broken capillary|broken vein|spider vein|red mark|blushing|blush on the skin",
     "dark_circles": "dark ring|dark shadow under the eyes|raccoon eye|panda eye|tired eye|puffy eye|puffiness|"
-    "bag|eye bag|eyebag|"
+    "eye bag|eyebag|"
     "bag under the eye|under eye bag|undereye bag|under eye circle|undereye circle|under eye shadow|"
     "undereye shadow|under eye darkness|"
     "undereye darkness|shadow under the eye|shadow under my eye|shadow under her eye|shadow under his eye|"
@@ -63,7 +65,7 @@ MORE_KINDS: dict[str, str] = {
     "hairs|frizz|"
     "errant hair|escaped hair|messy hair on the face|facial fuzz|tiny hair|single hair|random hair|unruly hair|"
     "hair across|hair over|"
-    "hair in|hair on|hair sticking|hair falling|rogue hair",
+    "hair in|hair on|hair off|hairs off|hair sticking|hair falling|rogue hair",
     "shine": "shiny|shininess|shiny skin|shiny spot|shiny patch|oil|oily|oiliness|oily skin|oily look|greasy|"
     "grease|greasiness|greasy skin|greasy look|glare|"
     "hot spot|hotspot|sweat|sweaty|sweatiness|glistening|gloss|glossy|glossiness|perspiration|"
@@ -146,7 +148,7 @@ WHOLES: frozenset[str] = frozenset({"face", "image", "photo", "picture", "frame"
 
 REMOVE: str = (
     "dont want to see|do not want to see|not want to see|cannot stand|cant stand|remove|removed|removing|"
-    "removal|delete|deleted|erase|erased|get rid of|getting rid of|got rid of|rid of|"
+    "removal|nix|axe|purge|delete|deleted|erase|erased|get rid of|getting rid of|got rid of|rid of|"
     "rid|clear|cleared|clear up|"
     "clear away|take out|taken out|taking out|take away|taken away|take off|taken off|take|taken|zap|nuke|heal|"
     "healed|spot heal|eliminate|eliminated|drop|lose|kill|"
@@ -156,14 +158,16 @@ REMOVE: str = (
     "needs to go|can go|gotta go|may go|"
     "got to go|go|goes|gone|no more|not be visible|not visible|invisible|banish|strip|eradicate|scrub|brush out|"
     "airbrush|airbrush out|airbrush away|"
-    "brush away|rm|del|be out|out|off|matte|mattify|pluck|pop|blast|obliterate|dissolve|vanished|bye bye|bye|no|"
+    "brush away|rm|del|begone|be out|out|off|matte|mattify|pluck|pop|blast|obliterate|dissolve|vanished|bye bye|bye|no|"
     "wash away|paint out|patch|"
-    "make go away|go bye bye|done away with|do away with|ditch|toss|cut out|rub out|polish away|polish out|"
+    "barely visible|hardly visible|make go away|go bye bye|done away with|do away with|ditch|toss|cut out|rub out|"
+    "polish away|polish out|"
     "retouch away|retouch out|sweep away|smooth out|"
     "smooth away|iron out|tidy away|magic away|make disappear|yeet|poof|away"
 )
 SOFTEN: str = (
-    "dial down|dialed down|scale down|scale back|bring it down|soften|softened|softening|reduce|reduced|"
+    "halve|halved|halving|get down|knock|dial down|dialed down|scale down|scale back|bring it down|soften|softened|"
+    "softening|reduce|reduced|"
     "reducing|fade|faded|lighten|lightened|tone down|toned down|tone|"
     "take down|taken down|mute|muted|diminish|diminished|"
     "minimize|minimise|smooth|smoothed|calm|calm down|decrease|lessen|lower|ease|weaken|subdue|even out|"
@@ -171,7 +175,7 @@ SOFTEN: str = (
     "knock down|cut|less|less visible|less noticeable|less obvious|less pronounced|fainter|softer|lighter|"
     "milder|subtler|bring down|brought down|turn down|play down|"
     "downplay|dull|tame|blend|dim|reduction|make softer|thin out|take the edge off|dampen|damp down|pull back|"
-    "relax|fade out|fading|calmed|shrink|blur"
+    "relax|fade out|fading|calmed|shrink|blur|down"
 )
 CLEAN: str = (
     "retouch|retouched|retouching|touch up|touchup|touched up|touching up|clean up|cleanup|cleaned up|"
@@ -182,7 +186,7 @@ CLEAN: str = (
     "make look good|make look better|make look great|"
     "make look nice|look good|look better|look great|"
     "look nice|look flawless|look clean|look fresh|look clear|flawless|spruce up|do a touch up|pretty up|"
-    "glow up|tidy up the skin|do|address|attend to|magic|"
+    "do something about|do anything about|something about|sort|glow up|tidy up the skin|do|address|attend to|magic|"
     "make perfect|look perfect|look its best|look my best|look her best|look his best|clear skin|smooth skin|"
     "nicer|prettier|spotless|pristine"
 )
@@ -225,9 +229,23 @@ KEPT: str = (
     "intact|off limits|stay put|unchanged|stays put|are fine|is fine|are ok|is ok|are okay|is okay|unedited|"
     "unretouched|be kept|be preserved|be left|"
     "be left alone|as is|stays as it is|stay as it is|stay as they are|stays the way it is|stay the way they are|"
-    "are cute|is cute|are lovely|to stay|is staying|are staying"
+    "are cute|is cute|are lovely|to stay|is staying|are staying|excepted|excluded|not included|may stay|may remain|"
+    "will stay|shall stay|gets to stay|get to stay|keep as is|leave as is|as they are|as it is"
 )
 """Words that keep what stands before them."""
+TOUCH: str = (
+    "touch|touched|touching|affect|affected|change|changed|alter|altered|harm|harmed|mess with|go near|interfere with|"
+    "meddle with|tamper with|come near|lay a finger on|disturb|ruin|destroy|mess up"
+)
+"""Verbs that under a negation keep, and otherwise say nothing: "I wouldn't want the moles touched"."""
+WORSEN: frozenset[str] = frozenset(
+    re.split(
+        r"\|",
+        "darken|deepen|enhance|accentuate|emphasize|emphasise|exaggerate|intensify|amplify|highlight|increase|boost|"
+        "strengthen|enlarge|sharpen|define|multiply",
+    )
+)
+"""Verbs that, before an imperfection, ask for more of it."""
 FOND: str = "love|loves|like|likes|proud of|adore|adores|attached to|fond of"
 """Not a request by themselves; what is loved and then kept by "them"."""
 SEE: str = (
@@ -269,6 +287,65 @@ ASKING: frozenset[str] = frozenset(
 )
 """First words of questions."""
 
+FRAGMENT: frozenset[str] = frozenset(
+    re.split(
+        r"\s+",
+        "the a an her his my their your our its this that these those some any all both each every another other "
+        "one two three four five six few couple several on in at of under around near between above below beneath "
+        "by next to with from over along across beside behind inside outside for and or plus also then now here "
+        "there please thanks thank you hi hey hello ok okay yo dude bro help ugh ew eww omg lol so many much too very "
+        "really way much just only even still big small tiny huge large little nasty ugly annoying horrible awful "
+        "terrible bad gross deep dark fine light old new red visible obvious i me we hate cannot stand is are "
+        "look looks looking bit again first second third finally last as well quick pair same kind sort bunch "
+        "cluster patch lot lots can could would may might be it them dear team cheers guys sir maam need needs "
+        "want wants wanted should must up s t m re make strength mean thing things own percent half quarter about "
+        "back model models whole entire main most more ever such sick tired embarrassing embarrassed dislike "
+        "distracting",
+    )
+)
+"""Words that may stand around a kind without a verb when it is a request: "two nasty zits on my chin, please"."""
+
+OBJECTS: frozenset[str] = frozenset(
+    re.split(
+        r"\s+",
+        "it this that these those all everything photo photos picture pictures pic pics portrait portraits image "
+        "images shot "
+        "shots selfie headshot photograph snapshot me her him them us look looks person people girl boy woman man "
+        "lady guy "
+        "gentleman kid child baby bride groom couple model client customer mother mom mum father dad son daughter "
+        "sister brother "
+        "wife husband friend grandma grandpa grandmother grandfather boss actor actress candidate subject lot "
+        "things thing rest "
+        "areas area spots zone half side part pores texture up bit little one ones file",
+    )
+)
+"""What a clean-up may be asked of without a kind or place: "retouch my daughter"; "fix her posture" is none of it."""
+
+QUALITY: frozenset[str] = frozenset(
+    re.split(
+        r"\s+",
+        "whole entire full last first next new old lovely beautiful own little small poor tired dear best "
+        "profile wedding "
+        "passport family school group linkedin dating cv press cover other same right left upper lower visible "
+        "attached",
+    )
+)
+"""Words between a determiner and the thing it is about."""
+PASSING: frozenset[str] = frozenset(
+    re.split(
+        r"\s+",
+        "sun light wind way morning moment future meantime past shoot middle center day night weekend heat cold "
+        "rain flash "
+        "wedding party prom trip beach flight mask surgery accident operation fall childhood birth last bike start "
+        "beginning end "
+        "front angle distance first second final next whole same other world life mirror edit version retouch style "
+        "sense "
+        "case event name list order hope process background meeting interview passport website cover card album "
+        "print series "
+        "session studio school office team family bottom top left right upper lower one ones two three four few rest",
+    )
+)
+"""What may follow "in the", "on the" or "from the" without being where an imperfection lies: "redness from the sun"."""
 OWN: str = (
     "my own|her own|his own|their own|the subjects|subjects|the models|models|the persons|persons|the patients|"
     "anatomical|anatomically|"
@@ -276,7 +353,7 @@ OWN: str = (
     "from their point of view|from her side|from his side|his perspective|her perspective|their perspective|"
     "not mine|not yours|not your|not the viewers|the sitters|sitters|stage|"
     "the clients|the ladys|the mans|the womans|the girls|the boys|the brides own|the grooms own|"
-    "from the subjects|subject"
+    "from the subjects|subject|not ours|not our|not as i see it|not as you see it|not as we see it"
 )
 """Words that make left and right the subject's."""
 VIEWER: str = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from . import lexicon
 from .lexicon import PAIRS, SINGLE, forms, kind_phrases
+from .phrasing import plain_words
 from .scope import outside_phrases
 from .spelling import SHORT_FORMS, Speller, Token, tokenise
 from .strengths import word_strengths
@@ -42,11 +44,20 @@ AFTER_NOT = frozenset(
         "under",
     ]
 )
-CLAUSE_MARKS = frozenset({",", ".", ";", "!", "?", ":", "and", "but", "so", "then", "because", "just", "only"})
+CLAUSE_MARKS = frozenset({*",.;!?:()", "and", "but", "so", "then", "because", "just", "only", "when", "while", "if"})
+WISHES = frozenset({"want", "need", "wish", "like", "let", "have"})
+LESSENING = frozenset(
+    re.split(
+        r"\|",
+        "no|remove|get|take|erase|delete|soften|reduce|fade|less|see|any|has|there|have|clear|lose|wants|than|zap",
+    )
+)
+"""Words after which "more freckles" asks for none to be added."""
+BARE_NOT = frozenset({"do not", "not"})
 BARE = ("left", "right")
 
 KIND, PLACE, SIDE, OUT, STRENGTH, THESE, FRAME = "kind", "place", "side", "out", "strength", "these", "frame"
-REMOVE, SOFTEN, CLEAN, KEEP, EXCEPT, KEPT, FOND, SEE, ADD = (
+REMOVE, SOFTEN, CLEAN, KEEP, EXCEPT, KEPT, FOND, SEE, ADD, TOUCH = (
     "remove",
     "soften",
     "clean",
@@ -56,14 +67,18 @@ REMOVE, SOFTEN, CLEAN, KEEP, EXCEPT, KEPT, FOND, SEE, ADD = (
     "fond",
     "see",
     "add",
+    "touch",
 )
 OWNERS = ("the", "her", "his", "my", "their", "your")
 VERBS = frozenset({REMOVE, SOFTEN, CLEAN, KEEP, EXCEPT, KEPT, FOND, ADD})
 NEUTRAL = "neutral"
 NEUTRAL_PHRASES = (
     "why not|why dont you|why dont we|why do not you|right next to|from scratch|right below|right above|"
-    "right under|right beside|right between|"
-    "right now|right away|all right|right here|alright|on the other hand|no problem|no rush|no worries|"
+    "right under|right beside|id like|would like|i like to|like to|like it if|"
+    "go easy|going easy|makeup artist|make up artist|love to see|stand out|stands out|stick out|sticks out|jump out|"
+    "jumps out|upside "
+    "down|calm down please|right now|right away|all right|right here|alright|on the other hand|no problem|no rush|"
+    "no worries|"
     "do not worry|dont worry|if you dont mind|"
     "by the way|no idea|i do|do you|do not|would do|will do|go ahead|lets go|here we go|take a look|"
     "take your time|not too|not sure|no doubt|"
@@ -77,7 +92,13 @@ NEUTRAL_PHRASES = (
     "keep it natural|keep things natural|keep it real|keep it subtle|keep it simple|keep it short|keep in mind|"
     "kind regards|best regards|not for|in the back of|no one|cut hair"
 )
+THINGS_AFTER = frozenset({*OWNERS, "this", "that", "these", "those", "a", "an", "our"})
 WITHOUT = "without"
+QUALITIES = frozenset(
+    {*OWNERS, "of", "these", "those", "skin", "facial", "visible", "remaining", "other", "single", "last", "small",
+     "little", "tiny", "minor", "kinds", "sorts"}
+)  # fmt: skip
+"""Words between a quantifier and what it quantifies."""
 
 
 class Item(NamedTuple):
@@ -105,6 +126,7 @@ _PRIORITY = (
     ADD,
     STRENGTH,
     FOND,
+    TOUCH,
     THESE,
 )
 
@@ -116,7 +138,7 @@ def phrase_table() -> dict[tuple[str, ...], tuple[str, Any]]:
 
     def put(phrase: str, kind: str, value: Any) -> None:
         rank = _PRIORITY.index(kind)
-        for owner in OWNERS if " the " in phrase else ("the",):
+        for owner in (*OWNERS, "") if " the " in phrase else ("the",):
             words = tuple(phrase.replace(" the ", f" {owner} ").split())
             if words and (words not in table or table[words][0] > rank):
                 table[words] = (rank, kind, value)
@@ -143,6 +165,7 @@ def phrase_table() -> dict[tuple[str, ...], tuple[str, Any]]:
         SEE: lexicon.SEE,
         ADD: lexicon.ADD,
         FOND: lexicon.FOND,
+        TOUCH: lexicon.TOUCH,
         NEUTRAL: NEUTRAL_PHRASES,
     }
     for kind, phrases in lists.items():
@@ -183,22 +206,18 @@ def speller() -> Speller:
     ours |= {"left", "right", "upper", "lower", "bottom", "please", "thanks", "strength"}
     plain = {w for phrase in phrase_table() for w in phrase}
     nouns = {w for phrase, (kind, _) in phrase_table().items() if kind in (KIND, PLACE) for w in phrase}
-    return Speller(ours, nouns, {*common_words(30000), *plain, *SHORT_FORMS})
+    return Speller(ours, nouns, {*common_words(30000), *plain, *SHORT_FORMS, *lexicon.OBJECTS, *lexicon.FRAGMENT})
 
 
 def read(text: str) -> list[Token]:
-    """Tokens of a text, put right; "as well as" is an "and"."""
-    tokens = speller()(tokenise(text))
-    out: list[Token] = []
-    i = 0
-    while i < len(tokens):
-        if [t.text for t in tokens[i : i + 3]] == ["as", "well", "as"]:
-            out.append(Token("and", tokens[i].start, tokens[i + 2].end))
-            i += 3
-        else:
-            out.append(tokens[i])
-            i += 1
-    return out
+    """Tokens of a text, put right and in plain words (see phrasing.py)."""
+    said = " ".join(t.text for t in speller()(tokenise(text)))
+    return as_tokens(plain_words(said).split())
+
+
+def as_tokens(words: Iterable[str]) -> list[Token]:
+    """Words -> tokens numbered one after the other."""
+    return [Token(word, i, i + 1) for i, word in enumerate(words)]
 
 
 def match(tokens: list[Token]) -> list[Item]:
@@ -213,6 +232,9 @@ def match(tokens: list[Token]) -> list[Item]:
         if grid is not None and grid.last - i + 1 >= size:
             items.append(grid)
             i = grid.last + 1
+        elif words[i] in lexicon.WORSEN and _kind_follows(words, i + 1):
+            items.append(Item(ADD, words[i], i, i))
+            i += 1
         elif size:
             kind, value = table[tuple(words[i : i + size])]
             kind, value = _in_context(kind, value, words, i)
@@ -224,29 +246,58 @@ def match(tokens: list[Token]) -> list[Item]:
             i += size
         else:
             i += 1
-    kept = _negated([_placed(item) for item in items], words)
+    placed = _elsewhere([_placed(item) for item in items], words)
+    kept = _negated(placed, words)
     return _sided([item for item in kept if item.type != NEUTRAL], words)
+
+
+def _elsewhere(items: list[Item], words: list[str]) -> list[Item]:
+    """Adds the places that are none of ours to the kinds before them: "the spots on the banana"."""
+    alone = [i for i in items if not (i.type == FRAME and i.first == i.last)]  # "the lines on her screen"
+    covered = {i for item in alone for i in range(item.first, item.last + 1)}
+    kinds = [item.last for item in items if item.type == KIND]
+    out = list(items)
+    for i, word in enumerate(words):
+        if word not in ("on", "in", "off", "from", "onto") or i + 2 >= len(words) or words[i + 1] not in THINGS_AFTER:
+            continue
+        noun = next((n for n in range(i + 2, len(words)) if words[n] not in lexicon.QUALITY), len(words))
+        near = any(k < i and not CLAUSE_MARKS & set(words[k:i]) for k in kinds)
+        if noun == len(words) or noun in covered or not near or not words[noun].isalpha():
+            continue
+        if words[noun] not in lexicon.OBJECTS | lexicon.PASSING and speller().is_known(words[noun]):
+            out.append(Item(PLACE, f"{OUTSIDE_PREFIX}background", noun, noun))
+    return sorted(out, key=lambda item: item.first)
 
 
 def _negated(items: list[Item], words: list[str]) -> list[Item]:
     """A verb of removing under a negation keeps: "do not ever remove", "I don't want my freckles removed"."""
-    harmless = [i for i in items if i.type in (KEEP, KEPT, EXCEPT) or (i.type == NEUTRAL and i.value != "do not")]
+    harmless = [i for i in items if i.type in (KEEP, KEPT, EXCEPT) or (i.type == NEUTRAL and i.value not in BARE_NOT)]
     covered = {i for item in harmless for i in range(item.first, item.last + 1)}
     out = []
     for item in items:
-        if item.type in (REMOVE, SOFTEN, CLEAN):
+        if item.type in (REMOVE, SOFTEN, CLEAN, TOUCH):
             start = item.first
             while start > 0 and words[start - 1] not in CLAUSE_MARKS:
                 start -= 1
             said = [i for i in range(start, item.first) if words[i] in NEGATIONS and i not in covered]
             between = [k for k in items if k.type == KIND and said and said[-1] < k.first < item.first]
-            wanted = bool(said) and "want" in words[said[-1] : item.first]
+            wanted = bool(said) and WISHES & set(words[said[-1] : item.first])
             if said and not between:
-                item = item._replace(type=KEEP)
+                item = item._replace(type=KEEP if _named_after(items, item, words) else KEPT)
             elif said and wanted:
                 item = item._replace(type=KEPT)
-        out.append(item)
+        if item.type != TOUCH:
+            out.append(item)
     return out
+
+
+def _named_after(items: list[Item], verb: Item, words: list[str]) -> bool:
+    """Whether a kind or place follows a verb in its clause, or none goes before it."""
+    end = next((i for i in range(verb.last + 1, len(words)) if words[i] in CLAUSE_MARKS), len(words))
+    start = next((i + 1 for i in range(verb.first - 1, -1, -1) if words[i] in CLAUSE_MARKS), 0)
+    near = [i for i in items if i.type in (KIND, PLACE, SIDE)]
+    after = any(verb.last < i.first < end for i in near)
+    return after or not any(start <= i.first < verb.first and i.type == KIND for i in near)
 
 
 def _placed(item: Item) -> Item:
@@ -274,6 +325,10 @@ def _in_context(kind: str, value: Any, words: list[str], i: int) -> tuple[str, A
         and words[i - 1] in {"is", "are", "look", "looks", "seem", "seems"}
     ):
         return NEUTRAL, value  # "those hairs are distracting"
+    if kind == KIND and words[i - 1 : i] == ["more"] and not LESSENING & set(words[:i]):
+        return OUT, "add"  # "more freckles, please"
+    if kind == KIND and value == lexicon.GENERIC and _all_of(words, i):
+        return kind, lexicon.EVERYTHING
     if kind == KEEP and str(value).endswith(" with") and i and words[i - 1] in NEGATIONS:
         return NEUTRAL, value
     if words[i] == "kept" and kind == KEEP and (i + 1 == len(words) or words[i + 1] in CLAUSE_MARKS):
@@ -281,6 +336,27 @@ def _in_context(kind: str, value: Any, words: list[str], i: int) -> tuple[str, A
     if kind == EXCEPT and value == "not" and not _excepts(words[i + 1 : i + 3]):
         return NEUTRAL, value
     return kind, value
+
+
+def _kind_follows(words: list[str], i: int) -> bool:
+    """Whether a named kind begins within three words from i."""
+    table = phrase_table()
+    for n in range(i, min(i + 3, len(words))):
+        found = [table.get(tuple(words[n : n + size]), ("", "")) for size in (3, 2, 1)]
+        kind = next((value for type_, value in found if type_ == KIND), None)
+        if kind is not None:
+            return kind not in (lexicon.GENERIC, lexicon.EVERYTHING)
+    return False
+
+
+def _all_of(words: list[str], i: int) -> bool:
+    """Whether "all", "every" or "any" quantifies the word at i: "all her remaining skin flaws"."""
+    for word in reversed(words[max(0, i - 4) : i]):
+        if word in ("all", "every", "any", "each"):
+            return True
+        if word not in QUALITIES:
+            return False
+    return False
 
 
 def _excepts(following: list[str]) -> bool:
@@ -382,6 +458,8 @@ def regions(place: str) -> tuple[str, ...]:
     """A place's regions; a place that is not ours has none."""
     if place.startswith(OUTSIDE_PREFIX):
         return ()
+    if place.startswith("side "):
+        return (place.split()[1],)
     if place.startswith(BOTH):
         pair = place.split()[1]
         return (f"left_{pair}", f"right_{pair}")

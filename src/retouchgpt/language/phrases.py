@@ -73,6 +73,8 @@ SIDE_NOTES: dict[str, tuple[str, ...]] = {
         "Left and right are as you see them in the photo.",
         "Sides are as you look at the photo.",
         "I mean left and right as you look at the picture.",
+        "Left and right as you see them, that is.",
+        "That's left and right as you look at it.",
     ),
     "subject": (
         "You gave the person's own side; here left and right are as you see them in the photo.",

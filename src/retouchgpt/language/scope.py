@@ -44,13 +44,15 @@ OUTSIDE: dict[str, str] = {
     "clothes": "shirt|dress|jacket|tie|hat|scarf|collar|blouse|suit|clothes|clothing|outfit|sweater|hoodie|"
     "shoes|pants|jeans|coat|cap|uniform|tshirt|"
     "t shirt|sleeve|sleeves|bra|naked|nude|undress|swimsuit|bikini|gown|skirt|socks|gloves|button|undress her|veil",
-    "hair": "hairstyle|hairdo|hair color|hair longer|hair shorter|hair blonde|hair blond|hair red|hair brown|"
+    "hair": "in the hair|in her hair|in his hair|in my hair|on the hair|off the hair|hairstyle|hairdo|hair color|"
+    "hair longer|hair shorter|hair blonde|hair blond|hair red|hair brown|"
     "hair black|hair curly|hair straight|haircut|"
     "dye|dye her hair|dye his hair|dye my hair|bald|baldness|bangs|fringe|ponytail|gray hair|grey hair|"
     "gray hairs|grey hairs|volume to her hair|"
     "more hair|her hair|his hair|my hair|their hair|hair growth|receding|roots|wig|the hair color|curls|"
     "highlights in|braid|blonde|brunette",
-    "features": "teeth|tooth|eyelash|eyelashes|lashes|iris|irises|pupil|pupils|eye color|color of the eyes|"
+    "features": "eyeball|eyeballs|eye ball|eye balls|teeth|tooth|eyelash|eyelashes|lashes|iris|irises|pupil|pupils|"
+    "eye color|color of the eyes|"
     "red eye|red eyes|red eye effect|braces|gums|tongue|"
     "eyes blue|eyes green|eyes brown|blue eyes|green eyes|brown eyes|whites of the eyes|white of the eyes|"
     "eyes whiter|eyes brighter|brighten the eyes|brighten her eyes|"
@@ -62,7 +64,8 @@ OUTSIDE: dict[str, str] = {
     "sideburns|facial hair|earring|earrings|"
     "nose ring|piercing|piercings|jewelry|jewellery|headscarf|hijab|turban|headband|tattoo|tattoos|lip ring|"
     "choker|bandage|bandaid|mask|headphones|5 oclock shadow|five oclock shadow",
-    "body": "arm|arms|hand|hands|neck|leg|legs|shoulder|shoulders|chest|knee|knees|belly|stomach|foot|feet|"
+    "body": "on the back|on his back|on her back|on my back|scalp|arm|arms|hand|hands|neck|leg|legs|shoulder|"
+    "shoulders|chest|knee|knees|belly|stomach|foot|feet|"
     "throat|elbow|elbows|finger|fingers|decolletage|cleavage|"
     "breast|breasts|butt|thigh|thighs|torso|nails|ear|ears|body|waist|hips|her back|his back|my back",
     "light": "brighten|brightness|brighter|exposure|contrast|saturation|saturate|white balance|sharpen|"
@@ -82,7 +85,9 @@ OUTSIDE: dict[str, str] = {
     "closed eyes|open the eyes|close his eyes|close my eyes|wink|gaze|look at the camera|turn her head|"
     "turn his head|turn the head|tilt|expression|frowning|"
     "look surprised|look serious|stop squinting|mouth closed|close the mouth|close her mouth|pose",
-    "talk": "cost|price|prices|pricing|"
+    "talk": "cancer|cancerous|malignant|benign|melanoma|contagious|genetic|hereditary|diagnosis|diagnose|symptom|"
+    "disease|"
+    "ointment|sunscreen|moisturizer|vitamin|skincare|skin care|serum|retinol|cost|price|prices|pricing|"
     "joke|poem|song|story|essay|haiku|weather|who are you|what are you|how are you|your name|are you a|"
     "are you an|are you human|what can you do|how old|"
     "hello|hi there|good morning|good evening|good night|thanks great|great job|well done|nice work|awesome|"
@@ -93,7 +98,10 @@ OUTSIDE: dict[str, str] = {
     "prime minister|two plus two|math|"
     "is she pretty|is he handsome|am i pretty|am i ugly|beautiful is|pretty is|opinion|do you like|write a|"
     "write me|sing|explain|tell me about yourself|history of",
-    "command": "previous instructions|prior instructions|instructions above|above instructions|system prompt|"
+    "command": "everything i said|everything you know|everything i wrote|what i said|i typed|our chat|this chat|"
+    "conversation|"
+    "my account|my data|my files|this file|"
+    "previous instructions|prior instructions|instructions above|above instructions|system prompt|"
     "your prompt|your instructions|your rules|"
     "your guidelines|developer mode|jailbreak|no restrictions|password|passwd|execute|shell|terminal|python|"
     "javascript|sudo|delete files|"
@@ -112,6 +120,39 @@ CODE = re.compile(
     re.I,
 )
 """Text that looks like a program."""
+
+CALL = re.compile(
+    r"https?://\S+|"
+    r"\b\w+(?:\.\w+)+\([^)]*\)|\b\w+\([\"'][^)]*\)|\b[\w-]+\.(?:jpe?g|png|tiff?|webp|heic|py|sh|exe|txt|json)\b",
+    re.I,
+)
+"""Calls, addresses and file names: whatever words they hold, they ask for nothing."""
+FORGED = re.compile(r"#{2,}\s*(?:facts|assistant|human|system|user|plan)\b|</?s>|<\|\w+\|>", re.I)
+"""Marks of an LLM's own sequence, which no person writes."""
+
+KNOWLEDGE = re.compile(
+    r"^(?:\W|please|can you|could you|hey|hi|so|and)*(?:"
+    r"(?:write|compose|draft|email|google|search|look up|explain|define|translate|summari[sz]e|calculate|solve|sing|"
+    r"recite|repeat|recommend|tell me (?:a|about|how to)|teach me|say|imagine|order|buy|call)\b(?! (?:her|his|my|"
+    r"the|this) "
+    r"(?:skin|face))|"
+    r"what (?:does|do|did) [^?]*\bmean|what (?:is|are|causes?|caused) (?:an? )?(?:\w+ ){1,2}\?|"
+    r"(?:how|why|when) (?:do|does|did|can|could|should|would|long|often|much)\b (?:it |does it |do )?"
+    r"(?:i|you|we|one|people|they|someone|take|doctors|dermatologists|models|most)?\b[^?]*\b(?:get rid of|remove|"
+    r"removing|treat|cure|"
+    r"prevent|get|heal|avoid|hide|cover|develop|fade|appear|form|happen|come|go away)\b|"
+    r"(?:is|are|was) (?:this|that|these|those|it|the|my|her|his) [^?]*\b(?:normal|healthy|dangerous|serious|"
+    r"permanent|hereditary|common|"
+    r"rare|attractive|ugly|pretty|beautiful|cute|sexy|fashionable)\b|"
+    r"(?:what|which|is there|are there|does|do|can|will|how) [^?]*\b(?:cures?|causes?|foods?|diet|lasers?|surgery|"
+    r"treatments?|remedy|remedies|"
+    r"vitamins?|creams?)\b|"
+    r"(?:do|does|did|will|would|can) (?:people|men|women|models|most|some|doctors|dermatologists|anyone|celebrities|"
+    r"lasers?|makeup|"
+    r"freckles|moles|scars|wrinkles|pimples|acne|spots)\b|"
+    r"(?:who (?!has|is)|when|whose|which (?:celebrity|actor|cream|doctor|brand|product))\b)"
+)
+"""What asks for knowledge or writing about a kind, not about this face."""
 
 FOREIGN_WORDS: frozenset[str] = frozenset(
     [
@@ -213,7 +254,11 @@ FOREIGN_WORDS: frozenset[str] = frozenset(
 
 def outside_phrases() -> dict[str, str]:
     """Each phrase -> its reason."""
-    return {phrase: reason for reason, phrases in OUTSIDE.items() for phrase in phrases.split("|")}
+    out = {phrase: reason for reason, phrases in OUTSIDE.items() for phrase in phrases.split("|")}
+    things = [
+        p for p, reason in out.items() if reason in ("background", "clothes", "accessories", "body") and p.isalpha()
+    ]
+    return {f"{p}s": out[p] for p in things if not p.endswith(("s", "y", "x", "h", "people"))} | out
 
 
 def looks_foreign(text: str, words: list[str]) -> bool:

@@ -42,6 +42,21 @@ SHORT_FORMS: dict[str, str] = {
     "form": "from",
     "fore head": "forehead",
     "cant": "cannot",
+    "rmv": "remove",
+    "rmve": "remove",
+    "rem": "remove",
+    "del": "delete",
+    "prolly": "probably",
+    "cuz": "because",
+    "bc": "because",
+    "tho": "though",
+    "thru": "through",
+    "ya": "you",
+    "wi": "with",
+    "wit": "with",
+    "frm": "from",
+    "fr": "for",
+    "n't": "not",
     "im": "i am",
     "percent": "%",
     "pct": "%",
@@ -57,6 +72,15 @@ SHORT_FORMS: dict[str, str] = {
 }
 """Short forms of chats, spellings that are words themselves, British spellings."""
 
+CONTRACTIONS: frozenset[str] = frozenset(
+    re.split(
+        r"\s+",
+        "dont doesnt didnt wont wouldnt cant couldnt shouldnt mustnt neednt isnt arent wasnt werent hasnt "
+        "havent hadnt aint im ive id ill youre youve youd youll hes shes its hed shed theyre theyve theyd "
+        "theyll were weve wed thats theres heres wheres whats whos hows lets yall",
+    )
+)
+"""Words without their apostrophe, which are no typing errors: "wouldnt" is not "would"."""
 WORD = re.compile(r"\d+(?:\.\d+)?|[a-z]+|%|->|[.,;:!?()\[\]/\-]")
 TAG = re.compile(r"<[^<>]{0,200}>")
 
@@ -117,7 +141,7 @@ class Speller:
         self.nouns = frozenset(nouns)
         self.lexicon = sorted({w for w in lexicon if len(w) >= 4})
         self.short = frozenset(w for w in lexicon if len(w) < 4)
-        self.known = frozenset(known) | frozenset(self.lexicon) | self.short
+        self.known = frozenset(known) | frozenset(self.lexicon) | self.short | CONTRACTIONS
 
     def __call__(self, tokens: list[Token]) -> list[Token]:
         """The tokens with short forms spelt out and unknown words put right."""
@@ -131,22 +155,28 @@ class Speller:
         """One word put right; a word that is known, or near to none, stays."""
         if word in SHORT_FORMS:
             return SHORT_FORMS[word]
-        if not word.isalpha() or len(word) < 4 or word in self.known:
+        if not word.isalpha() or len(word) < 3 or word in self.known:
             return word
-        return self._nearest(word)
+        return self._nearest(word) if len(word) > 3 else self._without_vowel(word)
+
+    def _without_vowel(self, word: str) -> str:
+        """ "drk", "acn", "mol": a word of four letters that lacks one."""
+        near = [w for w in self.lexicon if len(w) == 4 and w[0] == word[0] and distance(word, w, 1) == 1]
+        return min(near, key=lambda w: (w not in self.nouns, w)) if near else word
 
     @lru_cache(maxsize=4096)  # noqa: B019  (one speller lives as long as the process)
     def _nearest(self, word: str) -> str:
-        squeezed = re.sub(r"(.)\1{2,}", r"\1", word)
-        if squeezed in self.known:
-            return squeezed
+        for repeated in (r"(.)\1{2,}", r"(.)\1$"):
+            squeezed = re.sub(repeated, r"\1", word)
+            if squeezed in self.known:
+                return squeezed
         for cut in range(3, len(word) - 1):
             if word[:cut] in self.lexicon and word[cut:] in self.known and len(word[cut:]) > 2:
                 return f"{word[:cut]} {word[cut:]}"
         allowed = 1 if len(word) < 6 else 2
         near = [w for w in self.lexicon if abs(len(w) - len(word)) <= allowed]
         scored = [(distance(word, w, allowed), w[0] != word[0], w not in self.nouns, w) for w in near]
-        scored = [s for s in scored if s[0] <= allowed]
+        scored = [s for s in scored if s[0] <= (1 if s[1] else allowed)]  # two slips seldom spare no first letter
         return min(scored)[-1] if scored else word
 
     def is_known(self, word: str) -> bool:

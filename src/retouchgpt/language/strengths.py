@@ -39,7 +39,7 @@ FACTORS: tuple[tuple[str, float], ...] = (
     (r"\b(half as (strong|much)|halve (it|that|this)|cut (it|that) in half)\b", 0.5),
     (r"\b(twice as (strong|much)|double (it|that|the effect))\b", 2.0),
     (r"\btone (it|that|this) down (a (bit|little|touch|tad)|slightly)\b", 0.75),
-    (r"\b(not (strong )?enough|still (see|visible|there)|needs more|i can still)\b", 1.5),
+    (r"\b(not (strong )?enough|still (see|visible|there)|needs more(?! [a-z])|i can still)\b", 1.5),
     (
         r"\b(a (little|tiny|wee) (bit )?|a (bit|touch|hint|tad|smidge|notch) |slightly |somewhat |"
         r"bit )(too (much|strong|heavy)|less|weaker|"
@@ -69,6 +69,7 @@ FACTORS: tuple[tuple[str, float], ...] = (
         r"(strength|intensity|effect))\b",
         1.5,
     ),
+    (r"\b(make|do|keep) (it|that|this) (look )?(a bit |a little )?more (subtle|natural|gentle|delicate)\b", 0.75),
     (r"^(and |but |now |ok |okay |please |just )*less( please| then| of it)?$", 0.5),
     (r"^(and |but |now |ok |okay |please |just )*more( please| then| of it)?$", 1.5),
 )

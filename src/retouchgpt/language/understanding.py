@@ -21,11 +21,13 @@ from retouchgpt.core.vocabulary import (
 )
 
 from . import matching as m
+from .arranging import MARKS, arranged
 from .clauses import GOVERNING, Clause, Group, Grouper, clauses
-from .lexicon import ASKING, CREASES, EVERYTHING, GENERIC, WRINKLES
+from .lexicon import CREASES, EVERYTHING, FRAGMENT, GENERIC, WRINKLES
 from .matching import Item
+from .questions import asks
 from .reasons import DECLINE, PERMANENT_STAY
-from .scope import CODE, looks_foreign
+from .scope import CALL, CODE, FORGED, KNOWLEDGE, looks_foreign
 from .spelling import Token, tokenise
 from .strengths import SOFTENED_BY, factor
 
@@ -37,11 +39,13 @@ REST = re.compile(
     r"the rest (as|stays))\b"
 )
 UNDO = re.compile(
-    r"^(\W|no|oh|ok|okay|please|wait|hmm|sorry|can you|could you|now)*\b(undo|revert|(take|took) (it|that|this|"
+    r"^(\W|no|oh|oops|ups|ok|okay|please|wait|hmm|sorry|actually|nah|can you|could you|now)*\b(undo|revert|(take|"
+    r"took) (it|that|this|"
     r"the last \w+) back|take back|"
     r"go (one |a )?(step )?back|step back|back one|one step back|cancel (that|this|it|the last)|roll (it |"
     r"that )?back|"
-    r"(i )?(liked|preferred) (it|the one|that) (better )?before|undid)\b"
+    r"(i )?(liked|preferred) (it|the one|that) (better )?before|(it|that|this|she|he) (was|looked) (much |way "
+    r")?(better|nicer) before|undid)\b"
 )
 REDO = re.compile(
     r"^(\W|no|oh|ok|okay|please|wait|can you|could you|now)*\b(redo|do (it|that) again|(put|bring) (the|that|"
@@ -60,17 +64,9 @@ BACK = re.compile(
     r"put) back (?P<c>[^.,;]+)|"
     r"(?P<d>[^.,;]+) should come back)"
 )
-SEEN = re.compile(
-    r"\b(see|notice|find|detect|list|count|describe|imperfections?|flaws?|marks?|retouched|improved|fixed|skin|"
-    r"look|anything|inspect|check|analy[sz]e|spot|found|blemish|need|needs)\b"
-)
-
-
-ADVICE = re.compile(
-    r"\b(would|should|could|can) (you|i|we) (retouch|remove|fix|improve|change|edit|correct|touch up|clean up)\b"
-)
 MADE_SOFTER = re.compile(
-    r"\bmake (the|her|his|my|their|those|these|that) .*\bweaker\b|\b(softer|lighter|fainter|milder|subtler)\b|"
+    r"\bmake (the|her|his|my|their|those|these|that) .*\b(weaker|less (strong|intense|visible))\b|\b(softer|lighter|"
+    r"fainter|milder|subtler)\b|"
     r"\btone (it|them|that|this) down\b"
 )
 
@@ -94,10 +90,12 @@ class Understanding:
         text = text[:TEXT_LIMIT]
         if not text.strip():
             return declined("empty")
+        if FORGED.search(text):
+            return declined("command")
         raw = [t.text for t in tokenise(text)]
         if looks_foreign(text, raw):
             return declined("language")
-        tokens = m.read(text)
+        tokens = arranged(m.read(CALL.sub(" ", text)))
         items = m.match(tokens)
         said = " ".join(t.text for t in tokens)
         moved = _move(said, items)
@@ -118,7 +116,9 @@ class Understanding:
         subject = any(i.type == m.FRAME and i.value == "subject" for i in items)
         _settle_sides(grouped.groups + grouped.bare, subject)
         reader = _Reader(grouped, said, subject)
-        asked = _asked(said, text, items, grouped)
+        if KNOWLEDGE.search(said) and not (verbs & GOVERNING and subject_is_here(said)):
+            return declined("talk")
+        asked = asks(said, text, items, grouped)
         if asked and not grouped.outside:
             return reader.inspect()
         edits = reader.edits()
@@ -161,6 +161,14 @@ class Understanding:
         return declined(label if label in DECLINE else "gibberish")
 
 
+PLEA = frozenset({"please", "help", "thanks"})
+
+
+def subject_is_here(said: str) -> bool:
+    """Whether a text speaks of this face or picture."""
+    return re.search(r"\b(my|her|his|this|the (photo|picture|face|image))\b", said) is not None
+
+
 def declined(reason: str) -> EditPlan:
     """A plan that says no, for a key of reasons.DECLINE."""
     return EditPlan("decline", reason=DECLINE[reason])
@@ -183,6 +191,8 @@ def _adjust(said: str, items: Sequence[Item], verbs: set[str]) -> EditPlan | Non
     named = _named(items)
     back = BACK.search(said)
     down = re.search(r"\b(dial|scale|pull|roll|turn|tone|ease|hold)\b.*\bback\b", said)
+    if down and named and "%" in said:
+        return None  # "pull back the redness 25 %"
     if down and not back:
         gentle = re.search(r"\b(a (bit|little|touch|tad|notch)|slightly)\b", said)
         return EditPlan("adjust", named, factor=0.75 if gentle else 0.5)
@@ -225,16 +235,19 @@ def strengths_of(tokens: Sequence[Token], items: Sequence[Item]) -> dict[int, fl
         if not re.fullmatch(r"\d+(\.\d+)?", token.text):
             continue
         before = [t.text for t in tokens[max(0, n - 3) : n]]
+        begins = max((i + 1 for i in range(n) if tokens[i].text in MARKS), default=0)
+        stops = next((i for i in range(n, len(tokens)) if tokens[i].text in MARKS), len(tokens))
+        near = [i for i in items if begins <= i.first < stops] or items
         percent = n + 1 < len(tokens) and tokens[n + 1].text == "%"
         value = float(token.text)
         named = any(w in ("strength", "intensity", "opacity", "level", "amount", "at") for w in before)
         if percent and value <= 100:
             left = "to" in before and "down" not in before[-1:]
-            out[_clause_item(items, n)] = 1 - value / 100 if left and "up" not in before else value / 100
+            out[_clause_item(near, n)] = 1 - value / 100 if left and "up" not in before else value / 100
         elif named and value <= 1:
-            out[_clause_item(items, n)] = value
+            out[_clause_item(near, n)] = value
         elif _stands_alone(tokens, n) and 1 < value <= 100 and any(i.type == m.KIND and i.last == n - 1 for i in items):
-            out[_clause_item(items, n)] = value / 100
+            out[_clause_item(near, n)] = value / 100
     return out
 
 
@@ -274,35 +287,6 @@ def _settle_sides(groups: Sequence[Group], subject: bool) -> None:
         group.places = rest
 
 
-def _asked(said: str, text: str, items: Sequence[Item], grouped: Grouper) -> bool:
-    """Whether a text asks what there is, instead of for a change."""
-    words = [w for w in said.split() if w.isalpha()]
-    types = {i.type for i in items}
-    named = m.KIND in types or m.PLACE in types
-    wh = bool(
-        re.match(r"^\W*(what|which|where|how many|how much|how bad|how|who|why is|why are|whats|hows)\b", said)
-    ) and not re.match(r"^\W*(what about|how about|what if|why not)\b", said)
-    if wh and not any(g.kinds and g.mode in GOVERNING for g in grouped.groups):
-        return bool(SEEN.search(said) or ADVICE.search(said)) or named
-    if "?" in text and re.match(r"^\W*should\b", said) and named:
-        return True
-    if any(g.mode in GOVERNING and (g.kinds or g.places) for g in grouped.groups) or (
-        grouped.bare
-        and not re.match(r"^\W*(is|are|does|do|has|have|did) (?!it (possible|ok|okay)|your|the|a |some)", said)
-    ):
-        return False
-    question = "?" in text or bool(words and words[0] in ASKING)
-    imperative = m.SEE in types and bool(
-        re.match(
-            r"^(\W|please|can you|could you|just|hey|now|first|ok)*(count|list|describe|tell me|show me|"
-            r"identify|name|report|point out|check|inspect|"
-            r"analy[sz]e|examine|assess|look (at|for)|find|locate|do you|can you|let me know|how)\b",
-            said,
-        )
-    )
-    return (question or imperative) and (named or bool(SEEN.search(said)))
-
-
 class _Reader:
     """Turns groups into the parts of a plan."""
 
@@ -319,7 +303,9 @@ class _Reader:
             merged[key] = max(merged.get(key, 0.0), edit.strength)
         whole = {r for (k, r), s in merged.items() if k == ALL and s == 1.0}
         kept = {k: s for k, s in merged.items() if k[0] == ALL or not (whole & {"face", k[1]})}
-        final = tuple(Edit(k, r, s) for (k, r), s in kept.items())
+        named = {kind for g in self._requests() for kind in g.kinds}
+        stays = {(k.imperfection, k.region) for k in keep if k.imperfection in named}
+        final = tuple(Edit(k, r, s) for (k, r), s in kept.items() if (k, r) not in stays)
         return EditPlan("retouch", final, keep, reason=note, frame="subject" if self.subject else "viewer")
 
     def inspect(self) -> EditPlan:
@@ -358,8 +344,9 @@ class _Reader:
         bare = [g for g in self.grouped.bare if g.kinds == ["clean"] and self._ours(g)]
         if bare and not asked and not self.grouped.outside:
             return bare
-        if not asked and not self.grouped.bare:
-            asked = [g for g in groups if not g.mode]
+        if not asked and all(g.kinds == ["weak"] and not g.where for g in self.grouped.bare):
+            loose = [g for g in groups if not g.mode]
+            asked = [g for g in loose if g.only] or [g for g in loose if self._is_fragment(g)]
         loose = [g for g in groups if not g.mode and g.where]
         for group in asked:
             if not group.where:
@@ -377,6 +364,14 @@ class _Reader:
         ):
             return [*[g for g in asked if EVERYTHING not in g.kinds], *named]
         return asked
+
+    def _is_fragment(self, group: Group) -> bool:
+        """Whether a kind without a verb stands in words that ask ("two zits on the chin, please"), and not in a
+        statement ("we talked about her zits")."""
+        said = self.grouped.others.get(group.sentence, [])
+        return bool(PLEA & set(said)) or all(
+            w in FRAGMENT or not w.isalpha() or not m.speller().is_known(w) for w in said
+        )
 
     def _ours(self, group: Group) -> bool:
         reasons = [p.removeprefix(m.OUTSIDE_PREFIX) for p in group.where if p.startswith(m.OUTSIDE_PREFIX)]

@@ -41,27 +41,40 @@ ADJUSTED: tuple[str, ...] = (
     "I've changed the strength of the earlier edit.",
     "The earlier edit now has the strength you asked for.",
     "Done, the earlier edit is adjusted.",
+    "I've turned the earlier edit to the strength you meant.",
 )
 DECLINED: tuple[str, ...] = (
     "I left the photo as it is: {reason}.",
     "Sorry, I can't help with that: {reason}.",
     "I'm afraid not: {reason}. The photo is unchanged.",
     "That's not something I do: {reason}.",
+    "Sorry, but {reason}.",
+    "I have to pass on that one: {reason}.",
+    "I'd rather leave that: {reason}.",
 )
 OFFERS: tuple[str, ...] = (
     "",
     "I can remove blemishes, spots, lines and the like if you wish.",
     "Tell me which imperfection should go, and where.",
+    "Is there a blemish or a line you'd like gone?",
 )
-OPENERS: tuple[str, ...] = ("", "", "", "", "Done! ", "Sure. ", "All set. ", "Here you go. ", "Of course. ")
+OPENERS: tuple[str, ...] = (
+    "", "", "", "", "", "Done! ", "Sure. ", "All set. ", "Here you go. ", "Of course. ", "Gladly. ", "There you are. ",
+)  # fmt: skip
 REMOVED: tuple[str, ...] = (
     "I removed {things}.",
     "I've removed {things}.",
     "I took out {things}.",
     "I've cleared away {things}.",
-    "I've retouched {things} away.",
+    "I've taken out {things}.",
+    "I took care of {things}.",
 )
-GONE: tuple[str, ...] = ("{things} {be} gone.", "{things} {have} been removed.")
+GONE: tuple[str, ...] = (
+    "{things} {be} gone.",
+    "{things} {be} gone now.",
+    "That's {things} gone.",
+    "{things} {have} been removed.",
+)
 SOFTENED: tuple[str, ...] = (
     "I softened {things} by {percent}%.",
     "I've toned down {things} by {percent}%.",
@@ -78,6 +91,7 @@ ABSENT: tuple[str, ...] = (
     "I didn't find any {things}.",
     "I saw no {things}.",
     "I couldn't find any {things}.",
+    "I looked for {things} but found none.",
 )
 ABSENT_REST: tuple[str, ...] = (
     "I found nothing else to remove.",
@@ -88,7 +102,12 @@ ABSENT_ALL: tuple[str, ...] = (
     "I found nothing to remove, so the photo is unchanged.",
     "There was nothing of that to remove, so I left the photo as it is.",
 )
-UNCHANGED: tuple[str, ...] = ("The photo is unchanged.", "So I left the photo as it is.", "So nothing was changed.")
+UNCHANGED: tuple[str, ...] = (
+    "The photo is unchanged.",
+    "So I left the photo as it is.",
+    "So nothing was changed.",
+    "The photo stays as it was.",
+)
 UNTOUCHED: tuple[str, ...] = (
     "At strength 0 {things} {be} left as before.",
     "With a strength of 0 I left {things} as before.",
@@ -97,6 +116,7 @@ KEPT: tuple[str, ...] = (
     "I left {things} alone, as you asked.",
     "As you wished, {things} stayed.",
     "I kept {things} as you wanted.",
+    "I didn't touch {things}, as you asked.",
     "{things} stayed, as you asked.",
 )
 KEPT_BY_DEFAULT: tuple[str, ...] = (
@@ -110,13 +130,23 @@ FOUND: tuple[str, ...] = (
     "I found {things}.",
     "There {be} {things}.",
     "Yes, I can see {things}.",
+    "I can make out {things}.",
+    "What I see: {things}.",
 )
 FOUND_NOTHING: tuple[str, ...] = (
     "I don't see any imperfections{place}.",
     "I found no imperfections{place}.",
     "No, the skin looks clear to me{place}.",
+    "Nothing stands out to me{place}.",
 )
-NOT_EDITED: tuple[str, ...] = ("", "", "I haven't changed anything.", "Tell me if something should go.")
+NOT_EDITED: tuple[str, ...] = (
+    "",
+    "",
+    "",
+    "I haven't changed anything.",
+    "Tell me if something should go.",
+    "Shall I do anything about it?",
+)
 
 
 def first(options: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import Box, Extent, Similarity
 
+from .colour import SRGB, Space, brought_back
 from .detail import GREEN, Surroundings, finer_remains, margin, surroundings
 from .tiling import Tile, tiles
 
 FloatImage = NDArray[Any]
+Placed: TypeAlias = tuple[FloatImage, FloatImage, Similarity]
+"""A correction (size, size, 3) in [-1, 1], its mask (size, size) in [0, 1], and photo -> model frame."""
 
 TILE = 1024
 EDGE = 1.0 / 512
@@ -72,16 +75,16 @@ def frame_box(alignment: Similarity, size: int, extent: Extent, margin: int = 0)
 
 
 def paste(
-    pixels: NDArray[Any], correction: FloatImage, mask: FloatImage, alignment: Similarity, *, detail: bool = True
-) -> Pasted:
+    pixels: NDArray[Any], correction: FloatImage, mask: FloatImage, alignment: Similarity, *, detail: bool = True,
+    space: Space = SRGB,
+) -> Pasted:  # fmt: skip
     """Add a model-frame correction to a photo at its own size. See `paste_all`."""
-    return paste_all(pixels, [(correction, mask, alignment)], detail=detail)
+    return paste_all(pixels, [(correction, mask, alignment)], detail=detail, space=space)
 
 
-def paste_all(
-    pixels: NDArray[Any], repairs: list[tuple[FloatImage, FloatImage, Similarity]], *, detail: bool = True
-) -> Pasted:
-    """Add corrections, each (size, size, 3) in [-1, 1] with its mask (size, size) in [0, 1], to a photo.
+def paste_all(pixels: NDArray[Any], repairs: list[Placed], *, detail: bool = True, space: Space = SRGB) -> Pasted:
+    """Add corrections of sRGB numbers, each (size, size, 3) in [-1, 1] with its mask (size, size) in [0, 1], to a photo
+    whose numbers are of `space`.
 
     Where two faces' frames overlap the one with the larger weight is used, so nothing is corrected twice. With
     `detail`, remains of a mark that are finer than the model could see are brought down to the skin around it.
@@ -98,7 +101,7 @@ def paste_all(
             box = box.grown(round(NEAR / alignment.scale)).clipped(extent)  # skin beside the mask, to compare with
             around = _around(pixels, box, mask, alignment)
         for tile in _tiles(box, alignment.scale):
-            _paste_tile(pixels, out, weight, tile, (correction, mask, alignment), around)
+            _paste_tile(pixels, out, weight, tile, (correction, mask, alignment), around, space)
     return Pasted(out, weight)
 
 
@@ -128,7 +131,7 @@ def _own_mask(mask: FloatImage, alignment: Similarity, box: Box) -> NDArray[np.f
 
 def _paste_tile(
     pixels: NDArray[Any], out: NDArray[Any], weight: NDArray[np.float32], tile: Tile,
-    repair: tuple[FloatImage, FloatImage, Similarity], around: Surroundings | None,
+    repair: Placed, around: Surroundings | None, space: Space,
 ) -> None:  # fmt: skip
     correction, mask, alignment = repair
     core, padded = tile
@@ -137,6 +140,9 @@ def _paste_tile(
         return
     change = _smooth_to_photo(correction, alignment, padded)
     source = pixels[padded.slices].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    if space is not SRGB:
+        inside = own > 0
+        change[inside] = brought_back(space, source[inside], change[inside])
     if around is not None:
         change = change + finer_remains(source, change, own, alignment.scale, around.at(padded))
     inner = (

@@ -9,22 +9,25 @@ import os
 import stat
 import struct
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from retouchgpt import __version__
 from retouchgpt.core.errors import (
     AnimatedPhoto,
     CorruptPhoto,
+    MissingExtra,
     NotAnImage,
     OutputExists,
     OutputNotWritable,
@@ -35,14 +38,20 @@ from retouchgpt.core.errors import (
 )
 from retouchgpt.core.geometry import Extent
 
-from . import jpeg, tiff
+from . import colour, heif, jpeg, metadata, png, tiff
 from .jpeg import JpegCoding
 
 LIMIT_PIXELS = 200_000_000
 LEAST_SIDE = 32
-FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
+FORMATS = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP", ".heic": "HEIF",
+    ".heif": "HEIF", ".avif": "AVIF",
+}  # fmt: skip
+NAMES = {"HEIF": "HEIC"}
+"""What a format is called, where that is not its own word here."""
+PARTIAL = ".retouchgpt-"
+STALE_SECONDS = 3600
 READABLE = frozenset({"JPEG", "MPO", "PNG", "TIFF", "WEBP"})
-XMP_KEYWORD = "XML:com.adobe.xmp"
 _PILLOW_LIMIT = threading.Lock()
 _readers = 0
 _pillow_pixels: int | None = None
@@ -56,7 +65,8 @@ class Photo:
 
     alpha: (H, W) of the same type, or None. mode: the file's own (L, P, RGB, CMYK, I;16 ...). palette: (N, 3) uint8
     and indices (H, W) of a palette image. orientation: the EXIF value that was applied (1: none). notes: what had to
-    be changed, in words. xmp: the packet; iptc: the IIM records.
+    be changed, in words. xmp: the packet; iptc: the IIM records. bits: what the file held a channel, where its 10 or 12
+    bits are spread over 16.
     """
 
     path: Path | None
@@ -73,6 +83,7 @@ class Photo:
     palette: NDArray[np.uint8] | None = None
     indices: NDArray[np.uint8] | None = None
     orientation: int = 1
+    bits: int | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
 
     @property
@@ -81,8 +92,18 @@ class Photo:
 
     @property
     def depth(self) -> int:
-        """Bits a channel."""
+        """Bits a channel of the pixels."""
         return self.pixels.dtype.itemsize * 8
+
+    @cached_property
+    def colours(self) -> colour.Chosen:
+        """The colour space of its profile, with what is to be said of it."""
+        return colour.space_of(self.icc, grey=self.grey)
+
+    @property
+    def space(self) -> colour.Space:
+        """How its numbers become sRGB, and back."""
+        return self.colours.space
 
     @property
     def grey(self) -> bool:
@@ -93,21 +114,28 @@ def open_photo(path: str | Path) -> Photo:
     """Read a photo; EXIF orientation is applied once.
 
     Raises PhotoNotFound, NotAnImage, CorruptPhoto, AnimatedPhoto, PhotoTooSmall, PhotoTooLarge (from the header,
-    before decoding) or UnsupportedPhoto.
+    before decoding), UnsupportedPhoto, or MissingExtra (HEIC and AVIF need the extra `heif`).
     """
     path = Path(path)
     _check_file(path)
     with _own_limit(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            with Image.open(path) as image:
-                return _read(path, image)
-        except UnidentifiedImageError as error:
-            if path.open("rb").read(4) in (b"II*\0", b"MM\0*"):  # a kind of TIFF that Pillow does not know
-                return _read_tiff(path)
-            raise NotAnImage(path) from error
-        except (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, TypeError, MemoryError) as error:
-            raise CorruptPhoto(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+        photo = _opened(path)
+    return replace(photo, notes=(*photo.notes, photo.colours.note)) if photo.colours.note else photo
+
+
+def _opened(path: Path) -> Photo:
+    try:
+        if (kind := heif.kind_of(path)) is not None:
+            return _read_heif(path, kind)
+        with Image.open(path) as image:
+            return _read(path, image)
+    except UnidentifiedImageError as error:
+        if path.open("rb").read(4) in (b"II*\0", b"MM\0*"):  # a kind of TIFF that Pillow does not know
+            return _read_tiff(path)
+        raise NotAnImage(path) from error
+    except (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, TypeError, MemoryError) as error:
+        raise CorruptPhoto(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
 
 
 def _check_file(path: Path) -> None:
@@ -152,19 +180,30 @@ def _read(path: Path, image: Image.Image) -> Photo:
         "format": "JPEG" if kind == "MPO" else kind,
         "mode": image.mode,
         "icc": info.get("icc_profile"),
-        "exif": tiff.exif_of(image) if kind == "TIFF" else _upright_exif(info.get("exif")),
+        "exif": tiff.exif_of(image) if kind == "TIFF" else metadata.upright_exif(info.get("exif")),
         "xmp": info.get("xmp") if isinstance(info.get("xmp"), bytes) else None,
-        "iptc": _iptc(image),
-        "dpi": _dpi(info.get("dpi")),
+        "iptc": metadata.iptc_of(image),
+        "dpi": metadata.density(info.get("dpi")),
         "orientation": orientation,
         "jpeg": jpeg.coding_of(image) if kind in ("JPEG", "MPO") else None,
     }
     if kind == "TIFF" and max(np.atleast_1d(image.tag_v2.get(258, (8,)))) > 8:  # type: ignore[attr-defined]
         return _read_tiff(path, common)
-    if kind == "PNG" and (deep := _read_deep_png(path)) is not None:
+    if kind == "PNG" and (deep := png.read_deep(path)) is not None:
         pixels, alpha, common["mode"] = deep
         return Photo(pixels=_turn(pixels, orientation), alpha=_turn(alpha, orientation), **common)
     return _read_eight(image, common, orientation)
+
+
+def _read_heif(path: Path, kind: str) -> Photo:
+    _check_size(path, *heif.size_of(path, kind))
+    read = heif.read(path, kind)
+    _check_size(path, read.pixels.shape[1], read.pixels.shape[0], 1)
+    return Photo(
+        path, _turn(read.pixels, read.orientation), kind, read.mode, _turn(read.alpha, read.orientation), read.icc,
+        metadata.upright_exif(read.exif), read.xmp, orientation=read.orientation,
+        bits=read.bits if read.bits > 8 else None,
+    )  # fmt: skip
 
 
 def _check_size(path: Path, width: int, height: int, frames: int) -> None:
@@ -190,9 +229,15 @@ def _read_tiff(path: Path, common: dict[str, Any] | None = None) -> Photo:
 def _read_eight(image: Image.Image, common: dict[str, Any], orientation: int) -> Photo:
     notes: list[str] = []
     alpha = None
+    if image.format == "TIFF":
+        image.filename = ""  # type: ignore[attr-defined]  # of a grey file that it maps into memory Pillow loses the turn
+        image.load()  # Pillow turns a TIFF itself while it decodes, and takes the tag away
+        orientation = int(image.getexif().get(0x0112, 1) or 1)
     if image.mode == "CMYK" or image.mode == "YCCK":
-        notes.append("converted from CMYK to RGB, since skin is judged in RGB")
-        common["icc"] = None
+        by_profile = colour.ink_to_srgb(image, common["icc"])
+        how = "CMYK to RGB" if by_profile is None else "CMYK to sRGB by its profile"
+        notes.append(f"converted from {how}, since skin is judged in RGB")
+        image, common["mode"], common["icc"] = by_profile or image, "CMYK", None
     elif image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "PA"):
         notes.append(f"converted from {image.mode} to RGB")
     if image.mode == "P":
@@ -209,21 +254,6 @@ def _read_eight(image: Image.Image, common: dict[str, Any], orientation: int) ->
     return Photo(pixels=_turn(pixels, orientation), alpha=_turn(alpha, orientation), notes=tuple(notes), **common)
 
 
-def _read_deep_png(path: Path) -> tuple[Pixels, Pixels | None, str] | None:
-    """16-bit pixels, alpha and mode of a PNG; None where it has 8 bits."""
-    with path.open("rb") as stream:
-        head = stream.read(26)
-    if len(head) < 26 or head[24] != 16:
-        return None
-    raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if raw is None:
-        raise CorruptPhoto(path, "its 16-bit data cannot be read")
-    mode = "I;16" if head[25] in (0, 4) else "RGB"  # PNG's colour type: 0 grey, 4 grey with alpha
-    if raw.ndim == 2:
-        return np.repeat(raw[..., None], 3, 2), None, mode
-    return np.ascontiguousarray(raw[..., 2::-1]), raw[..., 3] if raw.shape[2] == 4 else None, mode
-
-
 def _turn(array: Any, orientation: int) -> Any:
     """Apply an EXIF orientation to (H, W, ...) pixels."""
     if array is None or orientation == 1:
@@ -237,47 +267,6 @@ def _turn(array: Any, orientation: int) -> Any:
     return np.ascontiguousarray(array)
 
 
-def _upright_exif(exif: bytes | None) -> bytes | None:
-    """The same EXIF block with orientation 1 and no thumbnail (which would still show the old face).
-
-    The bytes are patched in place, so maker notes and private tags survive.
-    """
-    if not exif:
-        return None
-    data = bytearray(exif)
-    start = 6 if data[:6] == b"Exif\0\0" else 0
-    try:
-        order = {b"II": "<", b"MM": ">"}[bytes(data[start : start + 2])]
-        (ifd,) = struct.unpack_from(order + "I", data, start + 4)
-        (entries,) = struct.unpack_from(order + "H", data, start + ifd)
-        for i in range(entries):
-            at = start + ifd + 2 + 12 * i
-            tag, kind = struct.unpack_from(order + "HH", data, at)
-            if tag == 0x0112 and kind == 3:
-                struct.pack_into(order + "H", data, at + 8, 1)
-        struct.pack_into(order + "I", data, start + ifd + 2 + 12 * entries, 0)
-    except (KeyError, struct.error):
-        return None
-    return bytes(data)
-
-
-def _iptc(image: Image.Image) -> bytes | None:
-    """IPTC records of a JPEG's Photoshop block, or of a TIFF's tag."""
-    blocks = image.info.get("photoshop")
-    found = blocks.get(jpeg.IPTC_RESOURCE) if isinstance(blocks, dict) else None
-    if found is None and image.format == "TIFF":
-        found = image.tag_v2.get(tiff.IPTC)  # type: ignore[attr-defined]
-    return found if isinstance(found, bytes) and found else None
-
-
-def _dpi(value: Any) -> tuple[float, float] | None:
-    try:
-        x, y = float(value[0]), float(value[1])
-    except (TypeError, ValueError, IndexError, ZeroDivisionError):
-        return None
-    return (x, y) if x > 0 and y > 0 else None
-
-
 @dataclass(frozen=True)
 class Saved:
     """Where a photo was written and what its format did not allow."""
@@ -286,9 +275,12 @@ class Saved:
     notes: tuple[str, ...]
 
 
-def save_photo(photo: Photo, pixels: Pixels, out: str | Path, *, overwrite: bool = False) -> Saved:
+def save_photo(
+    photo: Photo, pixels: Pixels, out: str | Path, *, overwrite: bool = False, note: str | None = None
+) -> Saved:
     """Write `pixels` ((H, W, 3), the photo's type and size) as the photo was: depth, mode, profile, EXIF, DPI, alpha.
 
+    note: the instruction; with it, XMP says that and how the photo was edited, if any pixel differs from the photo's.
     The file appears whole or not at all; an existing one is replaced only when told. Raises OutputExists,
     OutputNotWritable or UnsupportedPhoto (a suffix that is no format).
     """
@@ -299,25 +291,54 @@ def save_photo(photo: Photo, pixels: Pixels, out: str | Path, *, overwrite: bool
         )
     kind = check_output(out, overwrite=overwrite)
     notes: list[str] = []
+    described = edited(photo, pixels, note)
+    with whole(out) as partial:
+        _encode(described, pixels, kind, partial, notes)
+    return Saved(out, tuple(notes))
+
+
+def edited(photo: Photo, pixels: Pixels, note: str | None) -> Photo:
+    """The photo with a note of the edit in its XMP, see `save_photo`."""
+    if note is None or np.array_equal(pixels, photo.pixels):
+        return photo
+    return replace(photo, xmp=metadata.noted(photo.xmp, note, __version__))
+
+
+@contextmanager
+def whole(out: Path) -> Iterator[Path]:
+    """A path to write to; what is written there appears at `out` whole when the block ends, or not at all.
+
+    Raises OutputNotWritable.
+    """
     # A link is written through, as other programs do; the part's name is short, since a long one may not fit twice.
     target = Path(os.path.realpath(out))
-    partial = target.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
+    partial = target.with_name(f"{PARTIAL}{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        _encode(photo, pixels, kind, partial, notes)
+        _sweep(target.parent)
+        yield partial
         with partial.open("rb+") as stream:
             os.fsync(stream.fileno())
         partial.replace(target)
-    except (OSError, ValueError) as error:  # ValueError: what an encoder says of a size that its format cannot hold
+    except MissingExtra:
+        raise
+    except (OSError, ValueError, RuntimeError, struct.error) as error:  # what encoders say of what they cannot hold
         raise OutputNotWritable(out, getattr(error, "strerror", None) or str(error)) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-    return Saved(out, tuple(notes))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove parts that a killed process left behind; no photo takes so long to write."""
+    for part in folder.glob(f"{PARTIAL}*.partial"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                part.unlink()
 
 
 def _encode(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str]) -> None:
     if photo.iptc and kind not in ("JPEG", "TIFF"):
-        notes.append(f"{kind} holds no IPTC block; it was left out")
+        notes.append(f"{NAMES.get(kind, kind)} holds no IPTC block; it was left out")
     if kind == "TIFF" and photo.palette is None:
         grey = photo.grey
         data = _grey(pixels)[..., None] if grey else pixels
@@ -326,13 +347,27 @@ def _encode(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str
             dpi=photo.dpi,
         )  # fmt: skip
     elif kind == "PNG" and photo.depth == 16:
-        path.write_bytes(_encode_deep_png(photo, pixels))
+        png.write_deep(
+            path, _grey(pixels)[..., None] if photo.grey else pixels, grey=photo.grey, alpha=photo.alpha,
+            icc=photo.icc, exif=photo.exif, xmp=photo.xmp, dpi=photo.dpi,
+        )  # fmt: skip
+    elif kind in ("HEIF", "AVIF"):
+        _encode_heif(photo, pixels, kind, path, notes)
     else:
         image, keywords = _eight(photo, pixels, kind, notes)
         image.save(path, format=kind, **keywords)
         if kind == "JPEG" and photo.depth == 8:
             original = photo.path if photo.jpeg is not None else None
             notes.append(jpeg.settle(path, original, photo.pixels, pixels, photo.orientation))
+
+
+def _encode_heif(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str]) -> None:
+    bits = 8 if photo.depth == 8 else photo.bits or 12
+    if photo.depth == 16 and photo.bits is None:
+        notes.append(f"{NAMES.get(kind, kind)} holds 12 bits a channel; the photo had 16")
+    grey = photo.grey and photo.alpha is None
+    data = np.repeat(_grey(pixels)[..., None], 3, 2) if photo.grey else pixels
+    heif.write(path, data, kind, bits=bits, alpha=photo.alpha, grey=grey, icc=photo.icc, exif=photo.exif, xmp=photo.xmp)
 
 
 def _grey(pixels: Pixels) -> Pixels:
@@ -347,13 +382,18 @@ def check_output(out: str | Path, *, overwrite: bool = False) -> str:
     kind = FORMATS.get(out.suffix.lower())
     if kind is None:
         raise UnsupportedPhoto(out, f"the suffix {out.suffix!r} is no format; use one of {', '.join(FORMATS)}")
+    check_place(out, overwrite=overwrite)
+    return kind
+
+
+def check_place(out: Path, *, overwrite: bool = False) -> None:
+    """That a file may be written here. Raises OutputNotWritable or OutputExists."""
     if not out.parent.is_dir():
         raise OutputNotWritable(out, "the folder does not exist")
     if not os.access(out.parent, os.W_OK):
         raise OutputNotWritable(out, "the folder is read-only")
     if os.path.exists(out) and not overwrite:  # noqa: PTH110 - Path.exists raises on a name too long
         raise OutputExists(out)
-    return kind
 
 
 def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[Image.Image, dict[str, Any]]:
@@ -384,13 +424,17 @@ def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[I
         keywords["compress_level"] = 3  # three times as fast as 6 for a few per cent of size
         if photo.xmp:
             keywords["pnginfo"] = PngInfo()
-            keywords["pnginfo"].add_itxt(XMP_KEYWORD, photo.xmp.decode("utf-8", "replace"))
+            keywords["pnginfo"].add_itxt(png.XMP_KEYWORD, photo.xmp.decode("utf-8", "replace"))
     elif kind == "WEBP":
         keywords |= {"lossless": True, "exact": True}
     elif kind == "TIFF":
-        keywords |= {"compression": "tiff_lzw"}
-    image = _to_palette(photo, pixels, notes) if kind in ("PNG", "TIFF") else None
-    return image or _image(photo, pixels, alpha), keywords
+        if not photo.exif:  # libtiff, which compresses, cannot be given directories of EXIF and GPS
+            keywords["compression"] = "tiff_lzw"
+        if photo.xmp:
+            keywords["tiffinfo"] = {tiff.XMP: photo.xmp}
+    if kind in ("PNG", "TIFF") and photo.palette is not None and photo.indices is not None:
+        return png.with_palette(photo.palette, photo.indices, photo.pixels, pixels, notes), keywords
+    return _image(photo, pixels, alpha), keywords
 
 
 def _image(photo: Photo, pixels: Pixels, alpha: Pixels | None) -> Image.Image:
@@ -402,61 +446,3 @@ def _image(photo: Photo, pixels: Pixels, alpha: Pixels | None) -> Image.Image:
     if alpha is None:
         return Image.fromarray(np.ascontiguousarray(pixels))
     return Image.fromarray(np.dstack([pixels, alpha]))
-
-
-def _to_palette(photo: Photo, pixels: Pixels, notes: list[str]) -> Image.Image | None:
-    """A palette image of these pixels; None for a photo without palette.
-
-    Untouched pixels keep their index and new colours take the palette's free places. Where those do not suffice,
-    changed pixels take the nearest colour, and a note says so.
-    """
-    if photo.palette is None or photo.indices is None:
-        return None
-    changed = (pixels != photo.pixels).any(2)
-    known = {tuple(c): i for i, c in reversed(list(enumerate(photo.palette.tolist())))}
-    wanted, place = np.unique(pixels[changed], axis=0, return_inverse=True)
-    new = [c for c in map(tuple, wanted.tolist()) if c not in known]
-    indices, colours = photo.indices.copy(), photo.palette.tobytes()
-    if len(photo.palette) + len(new) > 256:
-        notes.append("the palette has no room for the edit's colours; changed pixels took its nearest ones")
-        nearest = [((photo.palette.astype(np.int32) - c) ** 2).sum(1).argmin() for c in wanted.astype(np.int32)]
-        indices[changed] = np.array(nearest, np.uint8)[place.ravel()]
-    elif len(wanted):
-        known |= {c: len(photo.palette) + i for i, c in enumerate(new)}
-        colours += bytes(v for c in new for v in c)
-        indices[changed] = np.array([known[tuple(c)] for c in wanted.tolist()], np.uint8)[place.ravel()]
-    image = Image.fromarray(indices, "P")
-    image.putpalette(colours, "RGB")
-    return image
-
-
-def _encode_deep_png(photo: Photo, pixels: Pixels) -> bytes:
-    """16-bit PNG by OpenCV, with profile, EXIF and density chunks put behind its header."""
-    if photo.grey:
-        planes = _grey(pixels)
-        raw = planes if photo.alpha is None else np.dstack([planes, planes, planes, photo.alpha])
-    else:
-        raw = pixels[..., ::-1] if photo.alpha is None else np.dstack([pixels[..., ::-1], photo.alpha])
-    done, coded = cv2.imencode(".png", np.ascontiguousarray(raw), [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise OSError("the PNG could not be coded")
-    data = coded.tobytes()
-    chunks = b""
-    if photo.icc:
-        import zlib
-
-        chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc))
-    if photo.dpi:
-        per_metre = [round(d / 0.0254) for d in photo.dpi]
-        chunks += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
-    if photo.exif:
-        chunks += _chunk(b"eXIf", photo.exif[6:] if photo.exif[:6] == b"Exif\0\0" else photo.exif)
-    if photo.xmp:
-        chunks += _chunk(b"iTXt", XMP_KEYWORD.encode() + bytes(5) + photo.xmp)
-    return data[:33] + chunks + data[33:]
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    import zlib
-
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -63,9 +63,13 @@ def keywords(coding: JpegCoding | None, *, grey: bool, cmyk: bool, orientation: 
 
 def photoshop_segment(iptc: bytes) -> bytes:
     """IPTC records as an APP13 segment."""
-    resource = b"8BIM" + struct.pack(">HHI", IPTC_RESOURCE, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
-    body = b"Photoshop 3.0\0" + resource
+    body = b"Photoshop 3.0\0" + resource(IPTC_RESOURCE, iptc)
     return b"\xff\xed" + struct.pack(">H", len(body) + 2) + body
+
+
+def resource(number: int, data: bytes) -> bytes:
+    """One of Photoshop's image resources without a name."""
+    return b"8BIM" + struct.pack(">HHI", number, 0, len(data)) + data + b"\0" * (len(data) % 2)
 
 
 def settle(written: Path, original: Path | None, before: Pixels, after: Pixels, orientation: int) -> str:

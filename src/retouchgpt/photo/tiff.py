@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -33,6 +34,9 @@ class Deep(NamedTuple):
     xmp: bytes | None
     iptc: bytes | None
     orientation: int
+
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of a broken tag is no one's answer
 
 
 def size_of(path: Path) -> tuple[int, int, int]:
@@ -137,8 +141,12 @@ def exif_of(image: Image.Image) -> bytes | None:
 def write(
     path: Path, pixels: Pixels, *, grey: bool, alpha: Pixels | None, icc: bytes | None, exif: bytes | None,
     xmp: bytes | None, iptc: bytes | None, dpi: tuple[float, float] | None,
+    extra: tuple[tuple[int, int, int, bytes, bool], ...] = (),
 ) -> None:  # fmt: skip
-    """Write (H, W, 3) pixels, uint8 or uint16, losslessly, with every block that is not None."""
+    """Write (H, W, 3) pixels, uint8 or uint16, losslessly, with every block that is not None.
+
+    extra: further tags as tifffile takes them (number, type, count, value, once), of little-endian data.
+    """
     import tifffile
 
     data = pixels[..., 0] if grey else pixels
@@ -152,6 +160,7 @@ def write(
     for number, block in ((XMP, xmp), (IPTC, iptc)):
         if block:
             tags.append((number, 1, len(block), block, True))
+    tags += extra
     tifffile.imwrite(
         path, data, iccprofile=icc, compression="zlib", compressionargs={"level": 2}, predictor=True, software="",
         extratags=tags, byteorder="<", **keywords,

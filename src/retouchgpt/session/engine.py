@@ -17,7 +17,8 @@ from retouchgpt.model.agent import Agent, load_agent
 from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, shipped
 from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
-from retouchgpt.photo.faces import FaceFinder, choose, shared_finder
+from retouchgpt.photo.colour import seen
+from retouchgpt.photo.faces import LEAST_FACE_PX, FaceFinder, choose, shared_finder
 from retouchgpt.photo.files import Photo, open_photo
 
 from .session import Session
@@ -58,23 +59,34 @@ class RetouchGPT:
         self.versions = {"retouchgpt": __version__} | (versions or {})
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path | None = None, *, finder: FaceFinder | None = None) -> RetouchGPT:
+    def from_pretrained(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        finder: FaceFinder | None = None,
+        llm: str | Path | None = None,
+        precision: str = "bf16",
+        lora: str | Path | None = None,
+    ) -> RetouchGPT:
         """The default that ships inside the package, a folder of the same form, or a hub id.
 
-        Raises WeightsMissing, WeightsAltered or WeightsMismatch; MissingExtra for a hub id without huggingface_hub.
+        llm: another causal LLM (folder or hub id) that writes the answers, in `precision` (bf16, fp32), with the PEFT
+        adapter in the folder `lora` if given; the network goes on reading the LLM that it was trained with. Raises
+        WeightsMissing, WeightsAltered, WeightsMismatch or BadData; MissingExtra for what is not installed.
         """
         from retouchgpt.language.answers import AnswerWriter
         from retouchgpt.language.understanding import Understanding
 
         place = weights_folder(folder)
         network = from_pretrained(place)
-        writer = AnswerWriter(place / LLM)
-        network.embedding.attach(writer.model)
+        own = AnswerWriter(place / LLM)
+        network.embedding.attach(own.model)
+        writer = own if llm is None else AnswerWriter(llm, precision=precision, lora=lora)
         return cls(
             network,
             Understanding.load(place),
             writer,
-            tokenizer=writer.tokenizer,
+            tokenizer=own.tokenizer,
             finder=finder,
             versions={"size": network.config.name, "weights_sha256": sha256(place / WEIGHTS)},
             folder=place,
@@ -110,9 +122,11 @@ class RetouchGPT:
         opened = _as_photo(photo)
         timings = {"open": time.perf_counter() - start}
         start = time.perf_counter()
-        faces = choose(self.finder.find(_eight_bits(opened.pixels)), face)
+        found = self.finder.find(seen(opened.space, opened.pixels))
+        faces = choose(found, face)
+        others = [f for f in found if f.width_px >= LEAST_FACE_PX and all(f is not c for c in faces)]
         timings["faces"] = time.perf_counter() - start
-        return Session(self, opened, faces, timings)
+        return Session(self, opened, faces, timings, others)
 
     def reopen(self, path: str | Path, photo: str | Path | None = None) -> Session:
         """A saved session with its undo and redo; `photo` where the file has moved.
@@ -138,7 +152,7 @@ class RetouchGPT:
         return session
 
     def understand(self, instruction: str, history: tuple[EditPlan, ...] = ()) -> EditPlan:
-        """The plan of an instruction, after the plans that went before it."""
+        """The plan of an instruction, after the plans in force and, last, the question of the turn just before."""
         from retouchgpt.language.dialogue import resolve
 
         return resolve(self.planner.plan(instruction), instruction, history)
@@ -175,7 +189,3 @@ def _as_photo(photo: Any) -> Photo:
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a photo must be (H, W, 3) RGB, uint8 or uint16; got {array.dtype} {array.shape}")
     return Photo(path=None, pixels=array, format="PNG", mode="RGB")
-
-
-def _eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)

@@ -18,7 +18,8 @@ from retouchgpt.model.image_encoder import ImageFeatures
 from retouchgpt.model.imperfection import Selection
 from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import Request, RetouchNetwork
-from retouchgpt.photo.composite import to_model
+from retouchgpt.photo.colour import SRGB, Space
+from retouchgpt.photo.composite import Placed, to_model
 from retouchgpt.photo.faces import Face
 from retouchgpt.photo.regions import protected_map, region_maps, skin_map
 
@@ -27,7 +28,7 @@ from .findings import find
 
 @dataclass(frozen=True)
 class LookedAt:
-    """A face and all that one look gives. crop: (1, 3, S, S). heat: (1, 12, h, w), already 0 off the skin.
+    """A face and all that one look gives. crop: (1, 3, S, S), sRGB. heat: (1, 12, h, w), already 0 off the skin.
     regions: (1, 18, h, w). allowed: (S, S), skin that may be edited."""
 
     face: Face
@@ -46,7 +47,8 @@ class LookedAt:
 
 
 class Repair(NamedTuple):
-    """In the model frame: correction (S, S, 3) and mask (S, S), float32; kinds (12, h, w) and changed (h, w)."""
+    """In the model frame: correction (S, S, 3) of sRGB numbers and mask (S, S), float32; kinds (12, h, w); changed
+    (h, w)."""
 
     correction: NDArray[np.float32]
     mask: NDArray[np.float32]
@@ -62,11 +64,11 @@ def fast(network: RetouchNetwork) -> torch.autocast:
 
 
 @torch.inference_mode()
-def look(network: RetouchNetwork, pixels: NDArray[Any], face: Face) -> LookedAt:
-    """Align, encode, find. pixels: the photo (H, W, 3), uint8 or uint16."""
+def look(network: RetouchNetwork, pixels: NDArray[Any], face: Face, space: Space = SRGB) -> LookedAt:
+    """Align, encode, find. pixels: the photo (H, W, 3), uint8 or uint16, numbers of its own `space`."""
     size = network.config.image_size
     alignment = face_alignment(face.landmarks, size)
-    image = to_model(pixels, alignment, size)
+    image = space.to_srgb(to_model(pixels, alignment, size))
     landmarks = alignment.apply(face.landmarks).astype(np.float32)
     allowed = _allowed(image, landmarks, size)
     crop = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].contiguous(memory_format=torch.channels_last)
@@ -121,6 +123,14 @@ def merged(selections: list[Selection]) -> Selection:
     masks = torch.stack([s.mask for s in selections])
     strengths = torch.stack([s.strength * (s.mask > 0) for s in selections])
     return Selection(kinds, masks.amax(0), strengths.amax(0))
+
+
+def placed(seen: LookedAt, repair: Repair, *, grey: bool) -> Placed:
+    """A repair as `photo.composite.paste_all` takes it; for a grey photo alike in all channels."""
+    correction = repair.correction
+    if grey:
+        correction = np.repeat(correction.mean(2, keepdims=True), 3, 2)
+    return correction, repair.mask, seen.alignment
 
 
 @torch.inference_mode()

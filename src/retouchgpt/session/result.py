@@ -108,15 +108,19 @@ class Result:
 
 
 def read_brush(path: str | Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """A user's mask, (H, W) in [0, 1], at the photo's size. Raises UnusableInput errors."""
+    """A user's mask, (H, W) in [0, 1], at the photo's size: a picture, or the layer masks of a layered TIFF or PSD.
+
+    Raises UnusableInput errors, or MissingExtra (layers need the extra `layers`).
+    """
     from retouchgpt.core.errors import UnsupportedPhoto
     from retouchgpt.core.pixels import to_float
     from retouchgpt.photo.files import open_photo
+    from retouchgpt.photo.layers import has_layers, read_mask
 
-    mask = open_photo(path)
-    if mask.pixels.shape[:2] != shape:
-        size, wanted = mask.extent, (shape[1], shape[0])
+    mask = read_mask(path) if has_layers(path) else to_float(open_photo(path).pixels).mean(2)
+    if mask.shape != shape[:2]:
+        (height, width), (wanted_height, wanted_width) = mask.shape, shape[:2]
         raise UnsupportedPhoto(
-            path, f"the mask is {size.width}x{size.height} px, the photo {wanted[0]}x{wanted[1]}; make them the same."
+            path, f"the mask is {width}x{height} px, the photo {wanted_width}x{wanted_height}; make them the same."
         )
-    return to_float(mask.pixels).mean(2)
+    return mask

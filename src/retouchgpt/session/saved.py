@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retouchgpt.core.errors import BadSession, InvalidPlan, OutputNotWritable
+from retouchgpt.core.errors import BadSession, InvalidPlan
 from retouchgpt.core.plan import EditPlan
+from retouchgpt.photo.files import whole
 
 if TYPE_CHECKING:
     from .session import Turn
@@ -100,14 +100,8 @@ def states_to_json(states: Sequence[tuple[Turn, ...]]) -> tuple[list[dict[str, A
 def write(path: str | Path, data: dict[str, Any]) -> Path:
     """JSON that appears whole or not at all. Raises OutputNotWritable."""
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole(path) as partial:
         partial.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputNotWritable(path, error.strerror or str(error)) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -16,15 +16,16 @@ from retouchgpt.core.errors import BadSession, NoSuchFace
 from retouchgpt.core.facts import Facts, Finding
 from retouchgpt.core.people import addressed
 from retouchgpt.core.plan import Edit, EditPlan
-from retouchgpt.core.vocabulary import ALL
+from retouchgpt.core.vocabulary import ALL, IMPERFECTIONS, spoken
 from retouchgpt.language.dialogue import adjusted
 from retouchgpt.model.imperfection import Selection
-from retouchgpt.photo.composite import Pasted, paste_all, to_photo
+from retouchgpt.photo.composite import EDGE, Pasted, paste_all, to_photo
 from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
+from retouchgpt.photo.layers import Layer, Part, split
 
 from . import saved
-from .face import LookedAt, Repair, look, merged, repair, select
+from .face import LookedAt, Repair, look, merged, placed, repair, select
 from .findings import outcomes
 from .result import FaceResult, Result, RetouchRequest
 from .steps import Pace, repair_in_steps
@@ -63,15 +64,21 @@ class Rendered:
 class Session:
     """Instructions on one photo. Made by RetouchGPT.open; not shared between threads."""
 
-    def __init__(self, engine: RetouchGPT, photo: Photo, faces: list[Face], timings: dict[str, float]) -> None:
+    def __init__(
+        self, engine: RetouchGPT, photo: Photo, faces: list[Face], timings: dict[str, float],
+        others: Sequence[Face] = (),
+    ) -> None:  # fmt: skip
+        """faces: those that an instruction means when it names none. others: further ones, looked at when named."""
         self.engine, self.photo = engine, photo
+        self._others, self._asked = list(others), tuple(face.index for face in faces)
         self._opening = dict(timings)
         start = time.perf_counter()
-        self.faces: list[LookedAt] = [look(engine.network, photo.pixels, face) for face in faces]
+        self.faces: list[LookedAt] = [look(engine.network, photo.pixels, face, photo.space) for face in faces]
         self._opening["encode"] = time.perf_counter() - start
         self._states: list[tuple[Turn, ...]] = [()]
         self._ahead: list[tuple[Turn, ...]] = []
         self._rendered: tuple[tuple[Turn, ...], Rendered] | None = None
+        self._question: EditPlan | None = None
         self._pace: Pace | None = None
 
     @property
@@ -100,7 +107,9 @@ class Session:
         start = time.perf_counter()
         who, text = self._addressed(instruction)
         mine = [t for t in self.turns if not who or set(t.faces or self._numbers) & set(who)]
-        plan = self.engine.understand(text, tuple(t.plan for t in mine))
+        asked = () if self._question is None else (self._question,)
+        plan = self.engine.understand(text, (*(t.plan for t in mine), *asked))
+        self._question = plan if plan.intent == "inspect" else None
         understood = time.perf_counter() - start
         mask = None if brush is None else saved.quantised(brush)
         plan = plan if mask is None else where_painted(plan)
@@ -117,14 +126,32 @@ class Session:
         return tuple(f.face.index for f in self.faces)
 
     def _addressed(self, instruction: str) -> tuple[tuple[int, ...], str]:
-        """Numbers of the faces that an instruction names, () for all, and the rest of it."""
+        """Numbers of the faces that an instruction names, () for all that are open, and the rest of it."""
         who, rest = addressed(instruction)
-        if not who or (len(self.faces) == 1 and not who.lower().startswith("face")):
-            return (), instruction
-        places = meant(who, [f.face for f in self.faces])
+        everyone = sorted([*(f.face for f in self.faces), *self._others], key=lambda face: face.index)
+        if not who or (len(everyone) == 1 and not who.lower().startswith("face")):
+            return () if self._numbers == self._asked else self._asked, instruction
+        places = meant(who, everyone)
         if not places:
-            raise NoSuchFace(who, len(self.faces))
-        return tuple(self._numbers[i] for i in places), rest
+            raise NoSuchFace(who, len(everyone))
+        numbers = tuple(everyone[i].index for i in places)
+        self._open([face for face in self._others if face.index in numbers])
+        return numbers, rest
+
+    def _open(self, faces: list[Face]) -> None:
+        """Look at further faces. What was said before meant those that were open then, and goes on to."""
+        if not faces:
+            return
+        before, tied = self._numbers, dict[int, Turn]()
+
+        def tie(state: tuple[Turn, ...]) -> tuple[Turn, ...]:
+            return tuple(tied.setdefault(id(t), t if t.faces else replace(t, faces=before)) for t in state)
+
+        self._states, self._ahead = [tie(s) for s in self._states], [tie(s) for s in self._ahead]
+        self._others = [face for face in self._others if all(face is not f for f in faces)]
+        new = [look(self.engine.network, self.photo.pixels, face, self.photo.space) for face in faces]
+        self.faces = sorted([*self.faces, *new], key=lambda looked: looked.face.index)
+        self._rendered = None
 
     def undo(self) -> Result:
         """Take back the last change; the image is then bit-identical to what it was before."""
@@ -162,6 +189,7 @@ class Session:
             return self.reset()
         told = [t for t in turns if not any(t is before for before in self.turns)] or list(turns)
         who = () if any(not t.faces for t in told) else tuple(sorted({f for t in told for f in t.faces}))
+        self._question = None
         self._push(tuple(turns))
         own = {n: _joined([t for t in told if t.concerns(n)]) for n in self._numbers}
         return self._result(_joined(told), instruction, {}, who, own)
@@ -257,10 +285,9 @@ class Session:
         return [self._pasted([t[min(k, len(t) - 1)] if t else None for t in trails]).pixels for k in range(count)]
 
     def _pasted(self, repairs: Sequence[Repair | None]) -> Pasted:
-        placed = [
-            (r.correction, r.mask, f.alignment) for r, f in zip(repairs, self.faces, strict=True) if r is not None
-        ]
-        return paste_all(self.photo.pixels, placed)
+        found = [(f, r) for f, r in zip(self.faces, repairs, strict=True) if r is not None]
+        parts = [placed(f, r, grey=self.photo.grey) for f, r in found]
+        return paste_all(self.photo.pixels, parts, space=self.photo.space)
 
     def render(self) -> Rendered:
         """The photo under the instructions in force, replayed from its own pixels."""
@@ -284,6 +311,19 @@ class Session:
                 mask = cv2.resize(repaired.kinds.max(0), (size, size), interpolation=cv2.INTER_LINEAR)
                 np.maximum(out, to_photo(mask, face.alignment, self.photo.extent), out=out)
         return out
+
+    def layers(self) -> tuple[Layer, ...]:
+        """What the instructions in force change, a layer for each kind and face, see photo.layers."""
+        rendered, size = self.render(), self.engine.network.config.image_size
+        parts = [
+            Part(
+                spoken(kind) + (f" (face {face.face.index})" if len(self.faces) > 1 else ""),
+                repaired.kinds[k], face.alignment, size,
+            )
+            for face, repaired in zip(self.faces, rendered.repairs, strict=True) if repaired is not None
+            for k, kind in enumerate(IMPERFECTIONS) if repaired.kinds[k].max() > EDGE
+        ]  # fmt: skip
+        return split(self.photo.pixels, rendered.pixels, parts)
 
     def _trail(self, face: LookedAt) -> tuple[Repair, ...]:
         """A face's repair under the turns in force, step by step; empty where nothing is to be done."""
