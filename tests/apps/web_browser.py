@@ -20,7 +20,9 @@ ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-START_SECONDS = 180
+START_SECONDS = 600
+WORKING = "One moment …"
+"""What stands in an answer's place before it is there."""
 CUT_OFF = """
 import socket, sys
 real = socket.socket.connect
@@ -140,11 +142,19 @@ def answered(page: Any, act: Callable[[], Any], answer: str) -> None:
     """Do something and wait for a new answer at the end of the dialogue, exactly this one."""
     from playwright.sync_api import expect
 
+    expect(acted(page, act)).to_have_text(answer, timeout=60_000)
+
+
+def acted(page: Any, act: Callable[[], Any]) -> Any:
+    """Do something and wait until its result is there; the place of the answer that is being written."""
+    from playwright.sync_api import expect
+
     told = page.locator("#chat .message.bot")
     before = told.count()
     act()
     expect(told).to_have_count(before + 1, timeout=60_000)
-    expect(told.last).to_have_text(answer, timeout=60_000)
+    expect(told.last).not_to_have_text(WORKING, timeout=60_000)
+    return told.last
 
 
 def download(page: Any, name: str, folder: Path) -> Path:
