@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import argparse
 import io
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from retouchgpt.apps.server_limits import Access, Limits
 from retouchgpt.core.geometry import Extent
 from retouchgpt.core.plan import EditPlan
 from retouchgpt.photo.faces import Face, number
@@ -79,9 +84,28 @@ def pixels_of(data: bytes) -> NDArray[Any]:
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
+@contextmanager
+def live(folder: Path, limits: Limits, *, engines: int = 1) -> Iterator[str]:
+    """A server in a thread of this process; its URL."""
+    import uvicorn
+
+    from retouchgpt.apps.server_app import Service, create_app
+
+    app = create_app(Service([engine() for _ in range(engines)], folder, limits), Access())
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", server_header=False))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(60)
+
+
 def main() -> None:
     from retouchgpt.apps.server import serve
-    from retouchgpt.apps.server_limits import Access, Limits
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)

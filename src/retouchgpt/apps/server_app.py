@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from retouchgpt import __version__
 from retouchgpt.core.errors import RetouchError
@@ -90,7 +91,9 @@ def create_app(service: Service, access: Access) -> FastAPI:
         lifespan=life,
         responses=ERRORS,
     )
-    app.include_router(routes(service))
+    router = routes(service)
+    app.state.routes = router.routes
+    app.include_router(router)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RetouchError, _unusable)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -133,7 +136,15 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     kind = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed"}.get(error.status_code, "Error")
     refused = answer(Refusal(error.status_code, kind, str(error.detail)))
     refused.headers.update(error.headers or {})
+    if error.status_code == 405:
+        refused.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return refused
+
+
+def _methods(request: Request) -> set[str]:
+    """What a path may be asked: the router names the methods of its first route only."""
+    ours = [r for r in request.app.state.routes if isinstance(r, Route) and r.path_regex.match(request.url.path)]
+    return {method for route in ours for method in route.methods or ()}
 
 
 async def _our_fault(request: Request, error: Exception) -> JSONResponse:

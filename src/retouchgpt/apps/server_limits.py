@@ -74,7 +74,7 @@ def refusal_of(error: RetouchError, hidden: Path | None = None) -> Refusal:
     return Refusal(status, type(error).__name__, without_path(str(error), hidden))
 
 
-def without_path(message: str, hidden: Path | None) -> str:
-    """One line in which the server's path reads "the photo"."""
+def without_path(message: str, hidden: Path | None, name: str = "the photo") -> str:
+    """One line in which the server's path reads `name`."""
     line = " ".join(message.split())
-    return line.replace(str(hidden), "the photo") if hidden is not None else line
+    return line.replace(str(hidden), name) if hidden is not None else line

@@ -116,11 +116,24 @@ def _sessions(router: APIRouter, service: Service) -> None:
         report = await sessions.start(entry, lambda engine: work.instruct(entry, engine, body))
         return StreamingResponse(_events(report, entry, service), media_type="text/event-stream")
 
-    @router.post("/v1/sessions/{session}/{move}", tags=["sessions"])
-    async def move_in_history(session: Key, move: Literal["undo", "redo", "reset"]) -> Report:
-        """Take back, do again, or return to the photo as it was sent."""
+    async def moved(session: str, move: str) -> Report:
         entry = sessions.get(session)
         return Report(**await _working(service, entry, lambda engine: work.move(entry, engine, move)))
+
+    @router.post("/v1/sessions/{session}/undo", tags=["sessions"])
+    async def undo(session: Key) -> Report:
+        """Take back the last change; the pixels are then what they were before."""
+        return await moved(session, "undo")
+
+    @router.post("/v1/sessions/{session}/redo", tags=["sessions"])
+    async def redo(session: Key) -> Report:
+        """Do again what was taken back."""
+        return await moved(session, "redo")
+
+    @router.post("/v1/sessions/{session}/reset", tags=["sessions"])
+    async def reset(session: Key) -> Report:
+        """Return to the photo as it was sent; can itself be undone."""
+        return await moved(session, "reset")
 
 
 def _pictures(router: APIRouter, service: Service) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retouchgpt.core.errors import InvalidPlan
+from retouchgpt.core.errors import InvalidPlan, RetouchError
 from retouchgpt.core.pixels import from_float
 from retouchgpt.photo.files import Photo, save_photo
 from retouchgpt.session.result import read_brush
 
+from .server_limits import without_path
 from .server_schemas import Found, Instruct, SessionState
 from .server_sessions import Entry
 
@@ -47,17 +47,24 @@ def state(entry: Entry, expires_in: float) -> SessionState:
 def instruct(entry: Entry, engine: RetouchGPT, body: Instruct) -> dict[str, Any]:
     """One turn; the report."""
     session = _with(entry, engine)
-    brush = None
-    if body.brush is not None:
-        path = entry.folder / f"{secrets.token_hex(8)}.brush"
-        try:
-            path.write_bytes(base64.b64decode(body.brush, validate=True))
-            brush = read_brush(path, session.photo.pixels.shape[:2])
-        except binascii.Error as error:
-            raise InvalidPlan("the brush is not base64; send a PNG of the photo's size in base64.") from error
-        finally:
-            path.unlink(missing_ok=True)
+    brush = None if body.brush is None else _brush(entry, body.brush)
     return _told(entry, session.instruct(body.instruction, strength=body.strength, brush=brush))
+
+
+def _brush(entry: Entry, text: str) -> Any:
+    """The mask that came with an instruction. Raises InvalidPlan and what read_brush raises."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise InvalidPlan("the brush is not base64; send a PNG of the photo's size in base64.") from error
+    path = entry.folder / f"{secrets.token_hex(8)}.brush"
+    try:
+        path.write_bytes(data)
+        return read_brush(path, entry.open.photo.pixels.shape[:2])
+    except RetouchError as error:
+        raise InvalidPlan(without_path(str(error), path, "the brush")) from error
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def move(entry: Entry, engine: RetouchGPT, name: str) -> dict[str, Any]:
