@@ -21,12 +21,12 @@ SHORTEST_TOKEN = 16
 def run(options: argparse.Namespace) -> int:
     try:
         import fastapi
-        import multipart
         import prometheus_client
+        import python_multipart
         import uvicorn
     except ImportError as error:
         raise MissingExtra(error.name or "fastapi", "server") from error
-    del fastapi, multipart, prometheus_client, uvicorn
+    del fastapi, python_multipart, prometheus_client, uvicorn
     from .server_limits import Access, Limits
 
     access = Access(token_of(options), Path(options.work) if options.work else None)
