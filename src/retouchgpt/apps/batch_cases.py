@@ -27,36 +27,21 @@ def folder_cases(inputs: Sequence[str], instruction: str, out: str | Path) -> It
 def _found(given: str, out: str) -> Iterator[tuple[str, str]]:
     """Photos of one input, each with its path below `out`."""
     if places.is_folder(given):
-        root = given.rstrip("/") if places.is_remote(given) else str(Path(places.local(given)))
-        for source in places.below(root):
-            if _is_photo(source, out):
-                yield source, source[len(root) :].lstrip("/\\") if places.is_remote(root) else _relative(source, root)
+        found = places.below(given)
     elif not glob.has_magic(given) or places.exists(given):
         yield given, places.name(given)
+        return
     else:
-        fixed = _fixed(given)
-        for source in places.matching(given):
-            if _is_photo(source, out) and (places.is_remote(source) or Path(source).is_file()):
-                yield source, source[len(fixed) :].lstrip("/\\") if "**" in given else places.name(source)
+        found = places.matching(given)
+    mine = f"{places.key(out).rstrip('/')}/"
+    yield from ((source, place) for source, place in found if _is_photo(source, mine))
 
 
-def _relative(path: str, root: str) -> str:
-    return Path(path).relative_to(root).as_posix()
-
-
-def _fixed(pattern: str) -> str:
-    """The folder of a glob before its first wildcard."""
-    pattern = pattern if places.is_remote(pattern) else places.local(pattern)
-    first = min(i for i, c in enumerate(pattern) if c in "*?[")
-    return pattern[: pattern.rfind("/", 0, first) + 1]
-
-
-def _is_photo(place: str, out: str) -> bool:
-    if PurePosixPath(place).suffix.lower() not in FORMATS or PurePosixPath(place).name.startswith("."):
-        return False
-    if places.is_remote(place) or places.is_remote(out):
-        return not place.startswith(out.rstrip("/") + "/")
-    return Path(places.local(out)).resolve() not in Path(place).resolve().parents
+def _is_photo(place: str, mine: str) -> bool:
+    """Whether a file is meant: not what this batch wrote, nor what is hidden."""
+    path = PurePosixPath(place)
+    known = path.suffix.lower() in FORMATS and not path.name.startswith(".")
+    return known and not places.key(place).startswith(mine)
 
 
 def _free(place: str, taken: set[str]) -> str:

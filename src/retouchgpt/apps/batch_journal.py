@@ -119,8 +119,10 @@ class Journal:
 
 def taken_already(cases: Sequence[Case], out: str) -> list[Case]:
     """Cases whose output exists; one listing where the outputs are remote."""
-    there = set(places.below(out)) if places.is_remote(out) else set()
-    return [c for c in cases if (c.out in there if places.is_remote(c.out) else places.exists(c.out))]
+    if not places.is_remote(out):
+        return [c for c in cases if places.exists(c.out)]
+    there = {places.key(place) for place, _ in places.below(out)}
+    return [c for c in cases if places.key(c.out) in there]
 
 
 def remove_partials(folder: Path) -> None:

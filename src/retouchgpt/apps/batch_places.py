@@ -109,13 +109,25 @@ def put(path: Path, place: str) -> None:
         raise OutputNotWritable(place, str(error)) from error
 
 
-def below(place: str) -> list[str]:
-    """All files under a folder with their sub-folders, sorted; empty when there is none."""
+def key(place: str) -> str:
+    """One spelling of a place, to compare with others."""
+    if not is_remote(place):
+        return str(Path(local(place)).resolve())
+    files, path = store(place)
+    return str(files.unstrip_protocol(path))
+
+
+def below(place: str) -> list[tuple[str, str]]:
+    """All files under a folder with their sub-folders, sorted: each with its path in the folder."""
     if not is_remote(place):
         root = Path(local(place))
-        return sorted(str(p) for p in root.rglob("*") if p.is_file())
+        return [(str(p), p.relative_to(root).as_posix()) for p in sorted(root.rglob("*")) if p.is_file()]
     files, path = store(place)
-    return sorted(files.unstrip_protocol(found) for found in files.find(path))
+    return [(files.unstrip_protocol(found), _within(found, path)) for found in sorted(files.find(path))]
+
+
+def _within(path: str, folder: str) -> str:
+    return path[len(folder) :].lstrip("/")
 
 
 def is_folder(place: str) -> bool:
@@ -125,11 +137,16 @@ def is_folder(place: str) -> bool:
     return bool(files.isdir(path))
 
 
-def matching(pattern: str) -> list[str]:
-    """Files of a glob, sorted; ** crosses folders."""
+def matching(pattern: str) -> list[tuple[str, str]]:
+    """Files of a glob, sorted: each with its name, or its path from where ** begins to cross folders."""
     import glob
 
-    if not is_remote(pattern):
-        return sorted(glob.glob(local(pattern), recursive=True))  # noqa: PTH207 - a user's pattern may be absolute
-    files, path = store(pattern)
-    return sorted(files.unstrip_protocol(found) for found in files.glob(path))
+    if is_remote(pattern):
+        files, path = store(pattern)
+        found = [(files.unstrip_protocol(f), f) for f in sorted(files.glob(path)) if files.isfile(f)]
+    else:
+        path = local(pattern)
+        every = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - a user's pattern may be absolute
+        found = [(f, Path(f).as_posix()) for f in every if Path(f).is_file()]
+    fixed = path[: path.rfind("/", 0, min(path.find(c) for c in "*?[" if c in path)) + 1]
+    return [(place, _within(f, fixed) if "**" in path else PurePosixPath(f).name) for place, f in found]

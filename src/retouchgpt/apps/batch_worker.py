@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retouchgpt.core.errors import RetouchError
+from retouchgpt.core.errors import RetouchError, UnusableInput
 
 from . import batch_places as places
 
 if TYPE_CHECKING:
+    from retouchgpt.photo.files import Photo
     from retouchgpt.session import RetouchGPT
 
 
@@ -72,14 +74,14 @@ class Worker:
             return outcome | {"outcome": "refused", "why": why}
 
     def _retouch(self, case: Case) -> dict[str, Any]:
-        from retouchgpt.photo.files import check_output, open_photo, save_photo
+        from retouchgpt.photo.files import check_output, save_photo
         from retouchgpt.session.result import RetouchRequest
         from retouchgpt.session.saved import turn_from_json
 
         request = RetouchRequest(case.instruction, self.settings.strength, self.settings.face).checked()
         turns = [turn_from_json(row) for row in case.turns]
         with places.fetched(case.image) as source, places.stored(case.out) as target:
-            photo = open_photo(source)
+            photo = _opened(case.image, source)
             if self.settings.resumed and places.exists(case.out):
                 return {"outcome": "done", "answer": "", "notes": [BEFORE]}
             check_output(target)
@@ -89,6 +91,18 @@ class Worker:
                 return {"outcome": "unchanged", "why": result.answer}
             saved = save_photo(photo, result.image, target)
             return {"outcome": "done", "answer": result.answer, "notes": [*photo.notes, *saved.notes]}
+
+
+def _opened(place: str, source: Path) -> Photo:
+    """The photo of a case. Raises what open_photo raises, telling of the case's place instead of a temporary file."""
+    from retouchgpt.photo.files import open_photo
+
+    try:
+        return open_photo(source)
+    except RetouchError as error:
+        if not places.is_remote(place):
+            raise
+        raise UnusableInput(str(error).replace(str(source), place)) from error
 
 
 BEFORE = "the picture was written before this run, or by a worker that was lost before it could say so"

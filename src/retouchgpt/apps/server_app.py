@@ -52,7 +52,7 @@ class Service:
 
     def __init__(self, engines: Sequence[Any], folder: Path, limits: Limits, threads: int = 1) -> None:
         self.limits, self.folder = limits, folder
-        self.pool: Pool[Any] = Pool(engines, limits.waiting, threads)
+        self.pool: Pool[Any] = Pool(engines, limits.waiting, threads, limits.request_seconds / 2)
         self.metrics = Metrics()
         self.sessions = Sessions(folder / "sessions", self.pool, limits)
         self.jobs = Jobs(folder / "jobs", self.pool, limits, self.metrics)

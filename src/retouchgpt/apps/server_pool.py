@@ -24,8 +24,10 @@ class Task(NamedTuple):
 class Pool(Generic[Engine]):
     """One thread an engine. Requests wait in a bounded line; background work waits apart."""
 
-    def __init__(self, engines: Sequence[Engine], waiting: int, threads: int = 1) -> None:
-        self.waiting_limit, self._threads = waiting, threads
+    def __init__(
+        self, engines: Sequence[Engine], waiting: int, threads: int = 1, longest_wait: float = float("inf")
+    ) -> None:
+        self.waiting_limit, self.longest_wait, self._threads = waiting, longest_wait, threads
         self._line: deque[Task] = deque()
         self._background: deque[Task] = deque()
         self._wake = threading.Condition()
@@ -50,13 +52,18 @@ class Pool(Generic[Engine]):
         with self._wake:
             if self._closed:
                 raise busy("the server is stopping", 10)
-            if not background and len(self._line) >= self.waiting_limit:
-                self._line = deque(t for t in self._line if not t.future.cancelled())
-                if len(self._line) >= self.waiting_limit:
-                    raise busy("all workers are busy and the line is full", self.wait_seconds())
+            if not background:
+                self._check_line()
             (self._background if background else self._line).append(task)
             self._wake.notify()
         return task.future
+
+    def _check_line(self) -> None:
+        """Raises Refusal where the line is full, or so slow that an answer would come too late anyway."""
+        if len(self._line) >= self.waiting_limit or self.wait_seconds() > self.longest_wait:
+            self._line = deque(t for t in self._line if not t.future.cancelled())
+            if len(self._line) >= self.waiting_limit or self.wait_seconds() > self.longest_wait:
+                raise busy("all workers are busy and the line is full", self.wait_seconds())
 
     def wait_seconds(self) -> float:
         """How long the line takes at the pace so far."""

@@ -50,21 +50,23 @@ class Tally:
 
 
 class Client:
-    """One client on one connection."""
+    """One client, one request at a time."""
 
     def __init__(self, url: str, tally: Tally, token: str | None = None) -> None:
         self._host, self._tally = urlsplit(url).netloc, tally
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._connection = http.client.HTTPConnection(self._host, timeout=300)
 
     def call(self, step: str, method: str, path: str, body: bytes | None = None, kind: str = "") -> bytes:
         """The body of a good answer; waits where the server is busy. Raises RuntimeError on any other answer."""
         headers = self._headers | ({"Content-Type": kind} if kind else {})
         while True:
             start = time.perf_counter()
-            self._connection.request(method, path, body, headers)
-            answer = self._connection.getresponse()
+            # a connection each: one that is kept may be closed by the server just as the next request is sent
+            connection = http.client.HTTPConnection(self._host, timeout=300)
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
             data = answer.read()
+            connection.close()
             with self._tally.lock:
                 self._tally.requests += 1
                 self._tally.turned_away += answer.status == 429
