@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchgpt import __version__
-from retouchgpt.core.errors import BadSession, MissingExtra
+from retouchgpt.core.errors import BadSession
 from retouchgpt.core.facts import Facts
 from retouchgpt.core.plan import EditPlan
 from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, shipped
@@ -19,6 +19,7 @@ from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.faces import FaceFinder, choose, shared_finder
 from retouchgpt.photo.files import Photo, open_photo
 
+from .hub import HubMixin, fetch
 from .session import Session
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Writer(Protocol):
     def answer(self, facts: Facts, instruction: str) -> str: ...
 
 
-class RetouchGPT:
+class RetouchGPT(HubMixin):
     """Open photos and retouch them by instruction. One object serves many photos, one thread at a time."""
 
     def __init__(
@@ -55,19 +56,22 @@ class RetouchGPT:
         self.versions = {"retouchgpt": __version__} | (versions or {})
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path | None = None, *, finder: FaceFinder | None = None) -> RetouchGPT:
+    def from_pretrained(
+        cls, folder: str | Path | None = None, *, finder: FaceFinder | None = None, **hub: Any
+    ) -> RetouchGPT:
         """The default that ships inside the package, a folder of the same form, or a hub id.
 
-        Raises WeightsMissing, WeightsAltered or WeightsMismatch; MissingExtra for a hub id without huggingface_hub.
+        hub: revision, cache_dir, token, local_files_only, force_download, see hub.fetch. Raises WeightsMissing,
+        WeightsAltered or WeightsMismatch; HubUnavailable for a hub id that cannot be had.
         """
         from retouchgpt.language.answers import AnswerWriter
         from retouchgpt.language.understanding import Understanding
 
-        place = weights_folder(folder)
+        place = weights_folder(folder, **hub)
         network = from_pretrained(place)
         writer = AnswerWriter(place / LLM)
         network.embedding.attach(writer.model)
-        return cls(
+        model = cls(
             network,
             Understanding.load(place),
             writer,
@@ -75,6 +79,8 @@ class RetouchGPT:
             finder=finder,
             versions={"size": network.config.name, "weights_sha256": sha256(place / WEIGHTS)},
         )
+        model.folder = place
+        return model
 
     @property
     def finder(self) -> FaceFinder:
@@ -135,18 +141,14 @@ class RetouchGPT:
         return None if self.tokenizer is None else tokenise(self.tokenizer, [text])
 
 
-def weights_folder(folder: str | Path | None) -> Path:
-    """The folder of the shipped weights (None), of a path, or of a downloaded hub id."""
+def weights_folder(folder: str | Path | None, **hub: Any) -> Path:
+    """The folder of the shipped weights (None), of a path, or of a hub id (hub: see hub.fetch)."""
     if folder is None:
         return shipped()
     path = Path(folder)
     if path.exists() or str(folder).count("/") != 1:
         return path
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:  # pragma: no cover - comes with transformers
-        raise MissingExtra("huggingface_hub", "train") from error
-    return Path(snapshot_download(str(folder)))
+    return fetch(str(folder), **hub)
 
 
 def _as_photo(photo: Any) -> Photo:
