@@ -241,7 +241,7 @@ def test_ray_with_a_worker_killed_midway(tmp_path: Path, weights: Path, monkeypa
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # or Ray writes one into the home folder
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
-    source, out = many(tmp_path / "in", 10), tmp_path / "out"
+    source, out = many(tmp_path / "in", 8), tmp_path / "out"
     cases = list(folder_cases([str(source)], ACNE, out))
     ray.init(num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False)
     try:
