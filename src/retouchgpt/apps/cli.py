@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("retouchgpt.apps.plan", "show what an instruction is understood as, without a photo"),
     "chat": ("retouchgpt.apps.chat", "a dialogue about one photo, with undo and redo"),
     "batch": ("retouchgpt.apps.batch", "retouch folders or a manifest of photos"),
+    "web": ("retouchgpt.apps.web", "the web app, on this computer's own address"),
     "video": ("retouchgpt.apps.video", "retouch a clip: faces followed, sound and times kept"),
     "demo": ("retouchgpt.apps.demo", "retouch a public-domain portrait, or your own, and show before and after"),
     "serve": ("retouchgpt.apps.server", "serve sessions and batch jobs over HTTP"),
@@ -107,6 +108,14 @@ def _batch(sub: argparse.ArgumentParser) -> None:
     _model_arguments(sub)
 
 
+def _web(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--port", type=int, default=7860, help="port on 127.0.0.1, 0 for a free one (default: 7860)")
+    sub.add_argument("--upload-mb", type=_positive, default=200, help="largest file, in MB (default: 200)")
+    sub.add_argument("--photos", type=_positive, default=8, help="photos kept open at once (default: 8)")
+    sub.add_argument("--keep-minutes", type=_positive, default=60, help="an unused photo is put away (default: 60)")
+    _model_arguments(sub)
+
+
 def _video(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("clip", help="a video file")
     sub.add_argument("-i", "--instruction", required=True, help='for example "remove the acne on the left cheek"')
@@ -165,8 +174,8 @@ def _train(sub: argparse.ArgumentParser) -> None:
 
 
 ARGUMENTS = {
-    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "video": _video, "demo": _demo,
-    "serve": _serve, "bench": _bench, "evaluate": _evaluate, "train": _train,
+    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "web": _web, "video": _video,
+    "demo": _demo, "serve": _serve, "bench": _bench, "evaluate": _evaluate, "train": _train,
 }  # fmt: skip
 
 

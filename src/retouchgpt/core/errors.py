@@ -130,6 +130,11 @@ class NoSuchFace(UnusableInput):
         self.asked, self.found = asked, found
 
 
+class NoFaceChosen(UnusableInput):
+    def __init__(self) -> None:
+        super().__init__("no face is chosen. Tick at least one.")
+
+
 class EmptyInstruction(UnusableInput):
     def __init__(self) -> None:
         super().__init__('the instruction is empty. Say what to remove, for example "remove the acne on the chin".')
@@ -204,6 +209,14 @@ class BadSession(UnusableInput):
     def __init__(self, detail: str) -> None:
         super().__init__(f"not a session that can be used: {detail}.")
         self.detail = detail
+
+
+class PortTaken(UnusableInput):
+    """Another program listens where a server should."""
+
+    def __init__(self, port: int, detail: str) -> None:
+        super().__init__(f"cannot listen on port {port} ({detail}). Stop what uses it, or pass another --port.")
+        self.port, self.detail = port, detail
 
 
 class MissingExtra(RetouchError):

@@ -71,8 +71,7 @@ class AnswerWriter:
 
     def stream(self, facts: Facts, instruction: str) -> Iterator[str]:
         """The checked answer word by word; nothing is shown before it is known to be true."""
-        for n, word in enumerate(self.answer(facts, instruction).split(" ")):
-            yield word if n == 0 else f" {word}"
+        return words(self.answer(facts, instruction))
 
     @torch.inference_mode()
     def write(self, facts: Facts, instruction: str) -> Answer:
@@ -143,6 +142,12 @@ class AnswerWriter:
         """Feed embeddings (1, N, D); the cache and the next token's logits (vocabulary,)."""
         out = self.model(inputs_embeds=embedded, use_cache=True, **{self.cache: past})
         return getattr(out, self.cache), out.logits[0, -1]
+
+
+def words(answer: str) -> Iterator[str]:
+    """A checked answer word by word, each with the space before it."""
+    for n, word in enumerate(answer.split(" ")):
+        yield word if n == 0 else f" {word}"
 
 
 def variants(facts: Facts, instruction: str, count: int = VARIANTS) -> list[str]:

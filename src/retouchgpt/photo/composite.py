@@ -168,6 +168,11 @@ def _to_photo(values: FloatImage, alignment: Similarity, box: Box, way: int) -> 
     )  # fmt: skip
 
 
+def to_photo(values: FloatImage, alignment: Similarity, extent: Extent) -> NDArray[np.float32]:
+    """A model-frame map (size, size) over the whole photo, (H, W) float32; 0 beyond the model frame."""
+    return _to_photo(values, alignment, Box(0, 0, extent.width, extent.height), cv2.INTER_LINEAR)
+
+
 def _smooth_to_photo(values: FloatImage, alignment: Similarity, box: Box) -> NDArray[np.float32]:
     """As `_to_photo`, by cubic interpolation kept between the values around: no ringing beside a sharp edge."""
     values = np.asarray(values, np.float32)

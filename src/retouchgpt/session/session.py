@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from retouchgpt.core.plan import Edit, EditPlan
 from retouchgpt.core.vocabulary import ALL, IMPERFECTIONS, spoken
 from retouchgpt.language.dialogue import adjusted
 from retouchgpt.model.imperfection import Selection
-from retouchgpt.photo.composite import EDGE, Pasted, paste_all
+from retouchgpt.photo.composite import EDGE, Pasted, paste_all, to_photo
 from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
 from retouchgpt.photo.layers import Layer, Part, split
@@ -112,6 +112,7 @@ class Session:
         self._question = plan if plan.intent == "inspect" else None
         understood = time.perf_counter() - start
         mask = None if brush is None else saved.quantised(brush)
+        plan = plan if mask is None else where_painted(plan)
         if plan.intent == "retouch":
             self._retouch(Turn(text, saved.exact(plan.scaled(strength)), mask, who))
         elif plan.intent == "adjust":
@@ -174,9 +175,24 @@ class Session:
         for turn in turns:
             self._retouch(turn)
         texts = "; ".join(t.text for t in turns)
-        edits = tuple(e for t in turns for e in t.plan.edits)
-        keep = tuple(k for t in turns for k in t.plan.keep)
-        return self._result(EditPlan("retouch", edits, keep), texts, {})
+        return self._result(_joined(turns), texts, {})
+
+    def revise(self, turns: Sequence[Turn], instruction: str) -> Result:
+        """Put these turns in force instead of those before, as one change; session.revision makes them.
+
+        instruction: the change in words. The answer is about the turns that are new, or about all when none is; with no
+        turns left this is `reset`. Raises NoSuchFace or BadSession.
+        """
+        for turn in turns:
+            self._check_faces(turn)
+        if not turns:
+            return self.reset()
+        told = [t for t in turns if not any(t is before for before in self.turns)] or list(turns)
+        who = () if any(not t.faces for t in told) else tuple(sorted({f for t in told for f in t.faces}))
+        self._question = None
+        self._push(tuple(turns))
+        own = {n: _joined([t for t in told if t.concerns(n)]) for n in self._numbers}
+        return self._result(_joined(told), instruction, {}, who, own)
 
     def script(self) -> list[dict[str, Any]]:
         """The turns in force as JSON, to replay on other photos: a manifest line's "turns" for `batch`.
@@ -284,6 +300,18 @@ class Session:
         self._rendered = (self.turns, rendered)
         return rendered
 
+    def selected(self) -> NDArray[np.float32]:
+        """What the edits in force select, (H, W) in [0, 1] at the photo's size, before their strength.
+
+        Given back as a brush (revision.with_mask) it selects the same; painted on, it is a mask corrected by hand.
+        """
+        out, size = np.zeros(self.photo.pixels.shape[:2], np.float32), self.engine.network.config.image_size
+        for face, repaired in zip(self.faces, self.render().repairs, strict=True):
+            if repaired is not None:
+                mask = cv2.resize(repaired.kinds.max(0), (size, size), interpolation=cv2.INTER_LINEAR)
+                np.maximum(out, to_photo(mask, face.alignment, self.photo.extent), out=out)
+        return out
+
     def layers(self) -> tuple[Layer, ...]:
         """What the instructions in force change, a layer for each kind and face, see photo.layers."""
         rendered, size = self.render(), self.engine.network.config.image_size
@@ -318,14 +346,19 @@ class Session:
         once = repair(network, face, choose(face), tokens)
         return () if once is None else (once,)
 
-    def _result(self, plan: EditPlan, instruction: str, timings: dict[str, float], who: tuple[int, ...] = ()) -> Result:
+    def _result(
+        self, plan: EditPlan, instruction: str, timings: dict[str, float], who: tuple[int, ...] = (),
+        own: Mapping[int, EditPlan] | None = None,
+    ) -> Result:  # fmt: skip
+        """who: faces that the answer is about, () for all. own: a plan for each face's number, where they differ."""
         start = time.perf_counter()
         rendered = self.render()
         timings = self._opening | timings | {"retouch": time.perf_counter() - start}
         start = time.perf_counter()
         others = EditPlan("inspect")
+        plans = {n: plan if not who or n in who else others for n in self._numbers} | dict(own or {})
         told = tuple(
-            self._tell(face, r, plan if not who or face.face.index in who else others, instruction)
+            self._tell(face, r, plans[face.face.index], instruction)
             for face, r in zip(self.faces, rendered.repairs, strict=True)
         )
         timings["answer"] = time.perf_counter() - start
@@ -393,6 +426,20 @@ def facts_of(face: LookedAt, repaired: Repair | None, plan: EditPlan) -> Facts:
         note="" if plan.intent == "decline" else plan.reason,
         about=about,
     )
+
+
+def where_painted(plan: EditPlan) -> EditPlan:
+    """A plan whose places give way to a painted mask, which alone says where: each kind once, at its strongest."""
+    strengths: dict[str, float] = {}
+    for edit in plan.edits:
+        strengths[edit.imperfection] = max(edit.strength, strengths.get(edit.imperfection, 0.0))
+    return replace(plan, edits=tuple(Edit(kind, "face", strength) for kind, strength in strengths.items()))
+
+
+def _joined(turns: Sequence[Turn]) -> EditPlan:
+    """All that several turns edit and keep, as one plan."""
+    edits = tuple(e for t in turns for e in t.plan.edits)
+    return EditPlan("retouch", edits, tuple(k for t in turns for k in t.plan.keep))
 
 
 def _covers(kind: str, region: str, finding: Finding) -> bool:
