@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from retouchgpt.core.facts import Facts
@@ -35,9 +37,9 @@ class Writer:
         return f"{facts.intent} {' '.join(done) or facts.declined or 'nothing'}"
 
 
-def acne_network(seed: int = 1) -> RetouchNetwork:
+def acne_network(seed: int = 1, **changes: Any) -> RetouchNetwork:
     """A tiny network that sees acne in about half of all places and changes what it is told to."""
-    network = create("tiny", seed=seed)
+    network = create("tiny", seed=seed, **changes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in network.decoder.parameters():

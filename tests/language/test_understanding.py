@@ -35,6 +35,15 @@ def test_hand_written_instructions_are_understood(verdicts: list[Verdict]) -> No
     assert sum(v.intent for v in verdicts) >= 0.98 * len(verdicts), report(verdicts)
 
 
+def test_an_independent_writers_instructions_are_understood(understanding: Understanding) -> None:
+    """Written with their plans by someone who knew only the vocabulary; never tuned on, see docs/language.md."""
+    verdicts = judge(read_cases(HERE / "instructions_independent.jsonl"), understanding.plan)
+    assert len(verdicts) == 300
+    assert sum(v.exact for v in verdicts) >= 0.92 * len(verdicts), report(verdicts)
+    assert sum(v.intent for v in verdicts) >= 0.98 * len(verdicts), report(verdicts)
+    assert not wrongly_edited(verdicts)
+
+
 def test_fresh_instructions_hold_what_was_reached(understanding: Understanding) -> None:
     files = [f"instructions_{name}.jsonl" for name in MORE]
     fresh = judge([c for name in files for c in read_cases(HERE / name)], understanding.plan)

@@ -87,12 +87,19 @@ def test_a_kill_in_the_middle_leaves_the_original_and_is_cleaned_up(original: Pa
     (part,) = [p for p in original.parent.iterdir() if p != original]
     assert part.name.startswith("."), "hidden, and of no photo's suffix"
     assert part.suffix not in FORMATS
+    machine, rest = part.name.removeprefix(files.PARTIAL).split("-", 1)
+    foreign = part.with_name(f"{files.PARTIAL}{machine[::-1]}z-{rest}")
+    running = part.with_name(f"{files.PARTIAL}{machine}-{os.getpid()}-0.partial")
+    for other in (foreign, running):
+        other.touch()
     photo = open_photo(original)
     save_photo(photo, photo.pixels, original.with_name("a.png"))
-    assert part.exists(), "it might still be written"
-    os.utime(part, (0, 0))
+    assert not part.exists(), "who wrote it has ended"
+    assert foreign.exists(), "another machine might still write it"
+    assert running.exists(), "this process might still write it"
+    os.utime(foreign, (0, 0))
     save_photo(photo, photo.pixels, original.with_name("b.png"))
-    assert not part.exists()
+    assert not foreign.exists()
 
 
 def test_a_read_only_folder(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "web": ("retouchgpt.apps.web", "the web app, on this computer's own address"),
     "video": ("retouchgpt.apps.video", "retouch a clip: faces followed, sound and times kept"),
     "demo": ("retouchgpt.apps.demo", "retouch a public-domain portrait, or your own, and show before and after"),
+    "serve": ("retouchgpt.apps.server", "serve sessions and batch jobs over HTTP"),
     "bench": ("retouchgpt.apps.bench", "measure quality on painted faces, or speed"),
     "evaluate": ("retouchgpt.apps.evaluate", "every measure with its interval, as Markdown and HTML"),
     "train": ("retouchgpt.apps.train", "train, or go on training, a recipe"),
@@ -91,7 +92,7 @@ def _chat(sub: argparse.ArgumentParser) -> None:
 
 
 def _batch(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("inputs", nargs="*", metavar="INPUT", help="photos, folders (with sub-folders) or globs")
+    sub.add_argument("inputs", nargs="*", metavar="INPUT", help="photos, folders, globs; also s3://, gs://")
     sub.add_argument("--out", required=True, help="folder for the results and outcomes.jsonl")
     what = sub.add_mutually_exclusive_group(required=True)
     what.add_argument("-i", "--instruction", help="one instruction for every photo")
@@ -99,9 +100,11 @@ def _batch(sub: argparse.ArgumentParser) -> None:
     what.add_argument("--manifest", help='JSON lines: {"image": PATH, "instruction": TEXT, "out": PATH}')
     sub.add_argument("--face", default="all", help="largest, all, a number from 1, or a place (default: all)")
     sub.add_argument("--strength", type=_share, default=1.0)
-    sub.add_argument("--workers", type=_positive, default=1, help="processes (default: 1)")
+    sub.add_argument("--workers", type=_positive, help="processes (default: 1; on Ray: one a core of the cluster)")
     _note_argument(sub)
+    sub.add_argument("--ray", metavar="ADDRESS", help="work on this Ray cluster; auto finds it, local starts one here")
     sub.add_argument("--resume", action="store_true", help="go on where an earlier run into --out stopped")
+    sub.add_argument("--log", help="where the outcomes go (default: outcomes.jsonl in --out; a local file for s3, gs)")
     _model_arguments(sub)
 
 
@@ -135,6 +138,21 @@ def _demo(sub: argparse.ArgumentParser) -> None:
     _model_arguments(sub)
 
 
+def _serve(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    sub.add_argument("--port", type=_positive, default=8000)
+    sub.add_argument("--token-file", help="file with the bearer token; or set RETOUCHGPT_TOKEN. Needed off loopback")
+    sub.add_argument("--workers", type=_positive, default=1, help="photos at a time (default: 1)")
+    sub.add_argument("--queue", type=_positive, default=32, help="requests that may wait, beyond: 429 (default: 32)")
+    sub.add_argument("--max-megapixels", type=_positive, default=50, help="largest photo (default: 50)")
+    sub.add_argument("--max-body", type=_positive, default=64, metavar="MB", help="largest request (default: 64)")
+    sub.add_argument("--max-sessions", type=_positive, default=64, help="open at a time (default: 64)")
+    sub.add_argument("--session-minutes", type=_positive, default=15, help="a session unused for so long goes")
+    sub.add_argument("--request-seconds", type=_positive, default=60, help="longest wait for an answer (default: 60)")
+    sub.add_argument("--work", help="folder that keeps batch jobs over a restart (default: a temporary one)")
+    _model_arguments(sub)
+
+
 def _bench(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("what", choices=("quality", "speed"), nargs="?", default="quality")
     sub.add_argument("--faces", help="folder of aligned faces for quality: index.json, landmarks.npz, ID.jpg")
@@ -156,8 +174,8 @@ def _train(sub: argparse.ArgumentParser) -> None:
 
 
 ARGUMENTS = {
-    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "web": _web, "video": _video, "demo": _demo,
-    "bench": _bench, "evaluate": _evaluate, "train": _train,
+    "retouch": _retouch, "plan": _plan, "chat": _chat, "batch": _batch, "web": _web, "video": _video,
+    "demo": _demo, "serve": _serve, "bench": _bench, "evaluate": _evaluate, "train": _train,
 }  # fmt: skip
 
 

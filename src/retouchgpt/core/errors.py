@@ -189,6 +189,16 @@ class WeightsMismatch(UnusableInput):
         self.path, self.detail = path, detail
 
 
+class HubUnavailable(UnusableInput):
+    """A model hub that cannot be reached, or does not have what was asked for."""
+
+    def __init__(self, repo_id: str, detail: str) -> None:
+        super().__init__(
+            f"{repo_id} is no folder here, and the hub did not help: {detail}. Check the name and try again."
+        )
+        self.repo_id, self.detail = repo_id, detail
+
+
 class BadData(UnusableInput):
     """Training or evaluation data that cannot be used; the message names the file."""
 

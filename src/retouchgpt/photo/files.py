@@ -6,15 +6,18 @@ Pixels outside an edit leave as they came in every lossless format; `jpeg` says 
 from __future__ import annotations
 
 import os
+import platform
 import stat
 import struct
 import threading
 import time
+import uuid
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -312,7 +315,7 @@ def whole(out: Path) -> Iterator[Path]:
     """
     # A link is written through, as other programs do; the part's name is short, since a long one may not fit twice.
     target = Path(os.path.realpath(out))
-    partial = target.with_name(f"{PARTIAL}{os.getpid()}-{threading.get_ident()}.partial")
+    partial = target.with_name(f"{PARTIAL}{_machine()}-{os.getpid()}-{threading.get_ident()}.partial")
     try:
         _sweep(target.parent)
         yield partial
@@ -329,11 +332,33 @@ def whole(out: Path) -> Iterator[Path]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove parts that a killed process left behind; no photo takes so long to write."""
+    """Remove parts that a killed process left behind: of this machine's at once, of others' when no photo takes so long
+    to write."""
     for part in folder.glob(f"{PARTIAL}*.partial"):
         with suppress(OSError):
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+            if _abandoned(part.name) or time.time() - part.stat().st_mtime > STALE_SECONDS:
                 part.unlink()
+
+
+def _abandoned(part: str) -> bool:
+    """Whether the process that began a part ran on this machine and has ended."""
+    machine, _, rest = part.removeprefix(PARTIAL).partition("-")
+    number = rest.partition("-")[0]
+    if machine != _machine() or not number.isdigit() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@cache
+def _machine() -> str:
+    """This machine, in a few letters: a folder may be shared by several."""
+    return f"{zlib.crc32(f'{platform.node()}{uuid.getnode()}'.encode()):08x}"
 
 
 def _encode(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str]) -> None:

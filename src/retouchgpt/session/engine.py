@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchgpt import __version__
-from retouchgpt.core.errors import AgentMissing, BadSession, MissingExtra
+from retouchgpt.core.errors import AgentMissing, BadSession
 from retouchgpt.core.facts import Facts
 from retouchgpt.core.plan import EditPlan
 from retouchgpt.model.agent import Agent, load_agent
@@ -21,6 +21,7 @@ from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import LEAST_FACE_PX, FaceFinder, choose, shared_finder
 from retouchgpt.photo.files import Photo, open_photo
 
+from .hub import HubMixin, fetch
 from .session import Session
 from .steps import Pace
 
@@ -40,7 +41,7 @@ class Writer(Protocol):
     def answer(self, facts: Facts, instruction: str) -> str: ...
 
 
-class RetouchGPT:
+class RetouchGPT(HubMixin):
     """Open photos and retouch them by instruction. One object serves many photos, one thread at a time."""
 
     def __init__(
@@ -67,17 +68,20 @@ class RetouchGPT:
         llm: str | Path | None = None,
         precision: str = "bf16",
         lora: str | Path | None = None,
+        **hub: Any,
     ) -> RetouchGPT:
         """The default that ships inside the package, a folder of the same form, or a hub id.
 
         llm: another causal LLM (folder or hub id) that writes the answers, in `precision` (bf16, fp32), with the PEFT
-        adapter in the folder `lora` if given; the network goes on reading the LLM that it was trained with. Raises
-        WeightsMissing, WeightsAltered, WeightsMismatch or BadData; MissingExtra for what is not installed.
+        adapter in the folder `lora` if given; the network goes on reading the LLM that it was trained with. hub:
+        revision, cache_dir, token, local_files_only, force_download, see hub.fetch. Raises WeightsMissing,
+        WeightsAltered, WeightsMismatch or BadData; MissingExtra for what is not installed; HubUnavailable for a hub id
+        that cannot be had.
         """
         from retouchgpt.language.answers import AnswerWriter
         from retouchgpt.language.understanding import Understanding
 
-        place = weights_folder(folder)
+        place = weights_folder(folder, **hub)
         network = from_pretrained(place)
         own = AnswerWriter(place / LLM)
         network.embedding.attach(own.model)
@@ -166,18 +170,14 @@ class RetouchGPT:
         return None if self.tokenizer is None else tokenise(self.tokenizer, [text])
 
 
-def weights_folder(folder: str | Path | None) -> Path:
-    """The folder of the shipped weights (None), of a path, or of a downloaded hub id."""
+def weights_folder(folder: str | Path | None, **hub: Any) -> Path:
+    """The folder of the shipped weights (None), of a path, or of a hub id (hub: see hub.fetch)."""
     if folder is None:
         return shipped()
     path = Path(folder)
     if path.exists() or str(folder).count("/") != 1:
         return path
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:  # pragma: no cover - comes with transformers
-        raise MissingExtra("huggingface_hub", "train") from error
-    return Path(snapshot_download(str(folder)))
+    return fetch(str(folder), **hub)
 
 
 def _as_photo(photo: Any) -> Photo:

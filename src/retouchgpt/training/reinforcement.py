@@ -268,7 +268,7 @@ class Ppo:
         clipped_share = float(((ratio - 1).abs() > recipe.clip).float().mean())
         return {k: float(v.detach()) for k, v in terms.items()} | {
             "clipped": clipped_share,
-            "kl": -float(change.mean()),
+            "kl": -float(change.detach().mean()),
         }
 
 
