@@ -63,8 +63,8 @@ def measure(model: Any, path: Path) -> Cost:
     marks.append(time.process_time())
     save_photo(photo, result.image, path.with_name(f"out{path.suffix}"), overwrite=True)
     marks.append(time.process_time())
-    stages = [b - a for a, b in itertools.pairwise(marks)]
-    return Cost(len(session.faces), photo.pixels.size / 3e6, *stages, result.changed)
+    read, look, retouch, save = (b - a for a, b in itertools.pairwise(marks))
+    return Cost(len(session.faces), photo.pixels.size / 3e6, read, look, retouch, save, result.changed)
 
 
 def fit(costs: list[Cost]) -> dict[str, float]:
