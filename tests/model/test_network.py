@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -66,6 +67,16 @@ def test_maps_know_the_place_and_a_mirrored_face_is_the_same_face(tiny: RetouchN
     other = torch.zeros_like(regions)
     other[:, REGIONS.index("right_eye")] = regions[:, REGIONS.index("left_eye")]
     assert torch.equal(tiny.find(features, regions), tiny.find(features, other))
+
+
+def test_half_precision_keeps_statistics_that_it_cannot_hold(tmp_path: Path) -> None:
+    network = awake(create("tiny"))
+    state = network.state_dict()
+    name = next(k for k in state if k.endswith("running_var"))
+    state[name].fill_(3e6)
+    back = from_pretrained(save_pretrained(network, tmp_path, dtype=torch.float16)).state_dict()
+    assert torch.equal(back[name], state[name])
+    assert all(torch.isfinite(v).all() for v in back.values() if v.is_floating_point())
 
 
 def test_local_contrast_is_the_same_on_dark_and_light_skin() -> None:

@@ -183,8 +183,8 @@ def run(
     """
     if methods is None:
         network = RetouchNetwork.from_pretrained(weights) if network is None else network
-        folder = Path(weights) if weights else shipped()
-        speak = speech(network, folder) if (folder / LLM).is_dir() else None
+        own = Path(weights) if weights else shipped()
+        speak = speech(network, own) if (own / LLM).is_dir() else None
         methods = rows(network, speak)
     result = BenchResult({name: [] for name in methods})
     false: list[float] = []

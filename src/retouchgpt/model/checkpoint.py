@@ -52,7 +52,7 @@ def save_pretrained(network: RetouchNetwork, folder: str | Path, *, dtype: torch
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {
-        name: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()
+        name: value.detach().to("cpu", _stored(value, dtype)).contiguous()
         for name, value in network.state_dict().items()
     }
     partial = folder / f".{WEIGHTS}.{os.getpid()}"
@@ -63,6 +63,13 @@ def save_pretrained(network: RetouchNetwork, folder: str | Path, *, dtype: torch
     partial.replace(folder / WEIGHTS)
     text.replace(folder / CONFIG)
     return folder
+
+
+def _stored(value: torch.Tensor, dtype: torch.dtype) -> torch.dtype:
+    """The type a tensor is written in: its own where it is no number or where `dtype` cannot hold its range."""
+    if not value.is_floating_point() or float(value.detach().abs().max()) > torch.finfo(dtype).max / 2:
+        return value.dtype
+    return dtype
 
 
 def from_pretrained(folder: str | Path | None = None) -> RetouchNetwork:
