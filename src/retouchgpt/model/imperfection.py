@@ -141,10 +141,15 @@ def _reach(matrix: Tensor, regions: Tensor) -> Tensor:
 
 
 def _wins(heat: Tensor, asked: Tensor, kept: Tensor) -> Tensor:
-    """[0, 1] of whether an asked mark of a look-alike kind is hotter than every look-alike that was not asked."""
+    """[0, 1] of whether an asked mark may be taken for its kind, given how hot its look-alikes are.
+
+    Against kinds that were simply not named a tie counts for the asked one, and it loses all once the other is hotter
+    by 0.4; against kinds that must stay a tie counts half, and it needs to be hotter by 0.1 to count in full.
+    """
     marks = heat[:, COMPACT_MARKS]
     unasked = (~asked[:, COMPACT_MARKS].flatten(2).any(2))[:, :, None, None].to(heat.dtype)
-    rival = torch.maximum(marks * unasked, marks * kept[:, COMPACT_MARKS]).amax(1, keepdim=True)
+    unnamed = (marks * unasked).amax(1, keepdim=True)
+    staying = (marks * kept[:, COMPACT_MARKS]).amax(1, keepdim=True)
     out = torch.ones_like(heat)
-    out[:, COMPACT_MARKS] = ((marks - rival) / 0.2 + 0.5).clamp(0, 1)
+    out[:, COMPACT_MARKS] = torch.minimum((marks - unnamed) / 0.4 + 1, (marks - staying) / 0.2 + 0.5).clamp(0, 1)
     return out
