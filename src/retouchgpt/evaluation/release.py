@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 
 from retouchgpt.core.errors import BadData
 from retouchgpt.model.checkpoint import WEIGHTS, from_pretrained, save_pretrained, sha256
+from retouchgpt.model.presets import PRESETS
 from retouchgpt.training.trainer import AVERAGED, LOG
 
 from .benchmark import run as judge
@@ -46,7 +48,7 @@ and teeth are never edited.
 
 {faces} aligned faces ({listing}), on which imperfections were painted with known kind, place and mask; the faces are
 official head shots from a public-data collection under the MIT licence and synthetic faces under the MIT licence. No
-professional retouches and no FFHQ were used. {steps} steps in {stages} stages on {crops} crops of 256 px, on two CPU
+professional retouches and no FFHQ were used. {steps} steps in {stages} stages on {crops} crops of 128 to 256 px, on two CPU
 cores; every stage's numbers are in `recipe.json`, the last stage's log is `training_log.jsonl`.
 
 ## Results
@@ -82,6 +84,8 @@ def release(
     """Write network, recipe, log, data listing, bench result and card into `out`. Raises BadData on a bad run."""
     recipe, log = read_run(run)
     network = from_pretrained(run / AVERAGED)
+    # what a mask must reach before it edits is no weight: it is the preset's today, whatever the run began with
+    network.config = replace(network.config, gate=PRESETS[network.config.name].gate)
     shifts = calibrate(network, data) if data is not None else {}
     if shifts:
         apply(network, shifts)

@@ -97,6 +97,34 @@ def skin_map(image: FloatImage, landmarks: NDArray[np.floating]) -> FloatImage:
     return cv2.GaussianBlur(skin, (0, 0), max(0.015 * unit, 0.5))
 
 
+MARK_AREA, MARK_SIDE = 0.035, 0.32
+"""Largest area (eye distances squared) and side (eye distances) of an island that may be a mark on the skin."""
+SURROUNDED = 0.85
+"""Share of an island's surroundings that must be skin."""
+
+
+def with_marks(skin: FloatImage, landmarks: NDArray[np.floating]) -> FloatImage:
+    """Skin (H, W) in [0, 1] with small islands filled in: a red pimple or a dark mole has no skin's colour, and yet is
+    what may be edited. Islands that are large, long or beside anything protected (nostrils, lashes, beard, hair) stay out.
+    """
+    points = np.asarray(landmarks, np.float32)
+    extent, unit = Extent(skin.shape[1], skin.shape[0]), eye_distance(points)
+    inside = (_fill([_oval(points)], extent) > 0.5) & (protected_map(points, extent) < 0.5)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((inside & (skin < 0.5)).astype(np.uint8), connectivity=8)
+    marks = np.zeros(skin.shape, np.float32)
+    for i in range(1, count):
+        x, y, width, height, area = (int(v) for v in stats[i])
+        if area > MARK_AREA * unit**2 or max(width, height) > MARK_SIDE * unit:
+            continue
+        reach = max(round(0.03 * unit), 2)
+        window = np.s_[max(y - reach, 0) : y + height + reach, max(x - reach, 0) : x + width + reach]
+        own = (labels[window] == i).astype(np.uint8)
+        ring = cv2.dilate(own, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > own
+        if float((skin[window] > 0.5)[ring].mean()) >= SURROUNDED:
+            marks[window][cv2.dilate(own, np.ones((3, 3), np.uint8)) > 0] = 1
+    return np.maximum(skin, cv2.GaussianBlur(marks, (0, 0), max(0.01 * unit, 0.5)) * (inside > 0))
+
+
 def _likelihood(image: FloatImage, sure: NDArray[np.bool_], face: NDArray[np.bool_], unit: float) -> FloatImage:
     """How far each pixel's colour is from this face's surely-skin pixels, as a soft yes or no."""
     if sure.sum() < 20:

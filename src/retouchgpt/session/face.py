@@ -21,7 +21,7 @@ from retouchgpt.model.network import Request, RetouchNetwork
 from retouchgpt.photo.colour import SRGB, Space
 from retouchgpt.photo.composite import Placed, to_model
 from retouchgpt.photo.faces import Face
-from retouchgpt.photo.regions import protected_map, region_maps, skin_map
+from retouchgpt.photo.regions import protected_map, region_maps, skin_map, with_marks
 
 from .findings import find
 
@@ -102,6 +102,7 @@ def _allowed(image: NDArray[np.float32], landmarks: NDArray[np.float32], size: i
     """Skin that may be edited, (size, size): nothing protected, to the pixel."""
     half = size // 2
     small = skin_map(cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA), landmarks / 2)
+    small = with_marks(small, landmarks / 2)
     skin = cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
     skin = ((skin - 0.15) / 0.35).clip(0, 1)
     protected = (protected_map(landmarks, Extent(size, size)) > 0.5).astype(np.uint8)

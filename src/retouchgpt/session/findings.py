@@ -16,6 +16,8 @@ FloatImage = NDArray[Any]
 
 FOUND = 0.4
 """Heat from which a place counts as found."""
+EDITED = 0.25
+"""Mask from which a place may count as edited; whether it was, its pixels say."""
 LEAST_AREA = 3
 """Smallest mark in px of the map; below it is noise."""
 SMALLEST_SHARE = 0.002
@@ -111,7 +113,7 @@ def _outcome(
 ) -> Outcome:
     own = kinds[IMPERFECTIONS.index(kind)]
     strongest = own >= kinds.max(0) - 1e-6  # a pixel that two kinds claim is told once
-    done = (own > 0.15) & strongest & changed & (region > 0.3)
+    done = (own > EDITED) & strongest & changed & (region > 0.3)
     if edit.strength == 0 or done.sum() < LEAST_AREA:
         return Outcome(kind, edit.region, edit.strength, 0, 0)
     count = sum(area >= LEAST_AREA for _, _, area in components(done)[1]) if kind in COUNTABLE else 0
