@@ -301,6 +301,12 @@ def test_an_instruction_is_for_the_faces_that_are_ticked(
     assert np.array_equal(pixels(download(page, "Download photo", tmp_path)), result.image)
 
 
+SETTLED = """() => new Promise(requestAnimationFrame).then(() => Promise.all(
+    document.getAnimations().filter(a => a.effect.getComputedTiming().iterations !== Infinity)
+        .map(a => a.finished.catch(() => 0))))"""
+"""Waits until colours have faded to what they will be."""
+
+
 @pytest.mark.parametrize("name", ["dark", "phone"])
 def test_contrast_is_aa_and_nothing_runs_over_the_edge(name: str, browser: Any, server: Running, photo: Path) -> None:
     options: dict[str, Any] = {"color_scheme": "dark"}
@@ -313,7 +319,7 @@ def test_contrast_is_aa_and_nothing_runs_over_the_edge(name: str, browser: Any, 
         answered(page, lambda: page.click("#remove"), "Nothing is ticked. Tick what should go.")
         page.locator("#found input[type=checkbox]").first.check()
         page.click("#viewer .rg-show")
-        page.wait_for_timeout(400)  # colours fade
+        page.evaluate(SETTLED)
         texts = empty + page.evaluate(CONTRAST)
         assert len(texts) > 40
         print(f"{name}: {len(texts)} texts, least contrast {min(t['ratio'] for t in texts):.2f}")
