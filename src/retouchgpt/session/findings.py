@@ -16,7 +16,7 @@ FloatImage = NDArray[Any]
 
 FOUND = 0.4
 """Heat from which a place counts as found."""
-EDITED = 0.25
+EDITED = 0.2
 """Mask from which a place may count as edited; whether it was, its pixels say."""
 LEAST_AREA = 3
 """Smallest mark in px of the map; below it is noise."""
