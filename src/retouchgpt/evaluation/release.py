@@ -48,8 +48,8 @@ and teeth are never edited.
 
 {faces} aligned faces ({listing}), on which imperfections were painted with known kind, place and mask; the faces are
 official head shots from a public-data collection under the MIT licence and synthetic faces under the MIT licence. No
-professional retouches and no FFHQ were used. {steps} steps in {stages} stages on {crops} crops of 128 to 256 px, on two CPU
-cores; every stage's numbers are in `recipe.json`, the last stage's log is `training_log.jsonl`.
+professional retouches and no FFHQ were used. {steps} steps in {stages} stages on {crops} crops of 128 to 256 px, on
+two CPU cores; every stage's numbers are in `recipe.json`, the last stage's log is `training_log.jsonl`.
 
 ## Results
 

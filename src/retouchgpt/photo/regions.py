@@ -105,7 +105,8 @@ SURROUNDED = 0.85
 
 def with_marks(skin: FloatImage, landmarks: NDArray[np.floating]) -> FloatImage:
     """Skin (H, W) in [0, 1] with small islands filled in: a red pimple or a dark mole has no skin's colour, and yet is
-    what may be edited. Islands that are large, long or beside anything protected (nostrils, lashes, beard, hair) stay out.
+    what may be edited. Islands that are large, long or beside anything protected (nostrils, lashes, beard, hair) stay
+    out.
     """
     points = np.asarray(landmarks, np.float32)
     extent, unit = Extent(skin.shape[1], skin.shape[0]), eye_distance(points)
