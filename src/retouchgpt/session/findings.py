@@ -116,8 +116,16 @@ def _outcome(
     done = (own > EDITED) & strongest & changed & (region > 0.3)
     if edit.strength == 0 or done.sum() < LEAST_AREA:
         return Outcome(kind, edit.region, edit.strength, 0, 0)
-    count = sum(area >= LEAST_AREA for _, _, area in components(done)[1]) if kind in COUNTABLE else 0
+    count = _count(own, done) if kind in COUNTABLE else 0
     return Outcome(kind, edit.region, edit.strength, count, max(round(int(done.sum()) * px), 1))
+
+
+def _count(own: FloatImage, done: NDArray[np.bool_]) -> int:
+    """Marks among the edited places: those that would also be named as found; at least 1."""
+    labels, places = components(done)
+    peaks = _peaks(np.where(done, own, 0), labels, len(places))
+    clear = [area >= LEAST_AREA and peak > FOUND for (_, _, area), peak in zip(places, peaks, strict=True)]
+    return max(sum(clear), 1)
 
 
 def _distinct(items: list[Outcome]) -> tuple[Outcome, ...]:
