@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         say("finding faces")
         named = request.face == "largest" and addressed(request.instruction).who
         session = model.open(photo, "all" if named else request.face)
-        pacing = set_pace(model, session, options)
+        pacing = set_pace(model, session, options.step_count) if options.steps else ()
         say("retouching")
         result = session.instruct(request.instruction, strength=request.strength, brush=brush)
         say("writing")
@@ -65,15 +65,10 @@ EQUAL_STEPS = 3
 """Made where no agent lies beside the weights and no number is given."""
 
 
-def set_pace(model: RetouchGPT, session: Session, options: argparse.Namespace) -> tuple[str, ...]:
-    """Let the session walk in steps where these are asked for; returns what the user should know."""
-    if not options.steps:
-        return ()
-    if options.step_count:
-        session.walk(model.pace(options.step_count))
-        return ()
+def set_pace(model: RetouchGPT, session: Session, count: int | None = None) -> tuple[str, ...]:
+    """Let the session walk in `count` equal steps, or as the agent decides; returns what the user should know."""
     try:
-        session.walk(model.pace())
+        session.walk(model.pace(count))
         return ()
     except AgentMissing:
         session.walk(model.pace(EQUAL_STEPS))
