@@ -28,6 +28,7 @@ from PIL import Image
 
 from retouchgpt.apps import cli, web
 from retouchgpt.core.geometry import Extent
+from retouchgpt.data.cache import paint_ahead
 from retouchgpt.data.portrait import PAINTED
 from retouchgpt.photo.faces import number
 from retouchgpt.photo.files import Photo
@@ -105,10 +106,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory, portrait: Any, portrait_landm
     return clips.write(tmp_path_factory.mktemp("clip") / "clip.mp4", clips.moving(portrait, portrait_landmarks), 2)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, faces_folder: Path) -> Path:
+    return paint_ahead(faces_folder, tmp_path_factory.mktemp("painted") / "CACHE", 2, seed=1)
+
+
 @pytest.fixture
 def place(
-    tmp_path: Path, faces_folder: Path, portrait: Any, clip: Path, engine: RetouchGPT, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+    tmp_path: Path, faces_folder: Path, portrait: Any, clip: Path, cache: Path, engine: RetouchGPT,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Path]:  # fmt: skip
     """The folder that a page's commands run in, with whatever they name, and a model that costs little."""
     photo = Image.fromarray(portrait)
     for name in ("portrait.jpg", "PHOTOS/a/one.jpg", "2024/may/two.jpg"):
@@ -119,6 +126,7 @@ def place(
     shutil.copyfile(clip, tmp_path / "clip.mp4")
     for name in ("FACES", "FACES/train", "FACES/val"):
         shutil.copytree(faces_folder, tmp_path / name)
+    shutil.copytree(cache, tmp_path / "CACHE")
     (tmp_path / "docs" / "images").mkdir(parents=True)
     for name in ("recipes", "src", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -240,6 +248,8 @@ def named(page: Path) -> str:
 @pytest.mark.parametrize("page", [p for p in PAGES if fenced(p)], ids=named)
 def test_commands_in_blocks_run(page: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     shown = [variants(command)[0] for command in fenced(page) if not only_parsed(command)]
+    if any("retouchgpt.data.cache" in arguments for arguments in shown):
+        shutil.rmtree("CACHE")  # the page makes it
     if not any(a[0] == "curl" for a in shown):
         for arguments in shown:
             print(">", *arguments)
