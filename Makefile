@@ -18,6 +18,7 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 # the theme's makers print a notice of their own at every build; what the build itself warns of is an error
 docs: $(VENV)/.installed
