@@ -45,7 +45,7 @@ PARSED = {
 """Fenced commands that are parsed only, and why."""
 PLACES = {
     "TEXT": "remove the acne", "PHOTO": "portrait.jpg", "INPUT": "portrait.jpg", "CLIP": "clip.mp4", "OUT": "out.png",
-    "N": "1", "0..1": "0.5", "ADDRESS": "local", "B.png": "mask.png", "S": "1", "...": "clean up",
+    "N": "1", "0..1": "0.5", "ADDRESS": "local", "S": "1", "...": "clean up",
 }  # fmt: skip
 """What stands in the place of a name that a page leaves to the reader."""
 SHORTER = {"--count": "2", "--workers": "1"}
@@ -83,22 +83,24 @@ class Parsed(Exception):
 
 
 class Anyone:
-    """Her mesh as often as a picture is wide: a finder that costs nothing."""
+    """Her mesh as often as a photo is wide, and where she is in a clip's small frames: a finder that costs nothing."""
 
-    def __init__(self, mesh: Any) -> None:
-        self.mesh = mesh
+    def __init__(self, portrait: Any, mesh: Any) -> None:
+        self.mesh, self.in_clip = mesh, clips.Spotter(portrait, mesh)
 
     def find(self, rgb: Any) -> list[Any]:
         height, width = rgb.shape[:2]
         side = min(height, width)
+        if side < 512:
+            return self.in_clip.find(rgb)
         meshes = [self.mesh / 512 * side + (x, 0) for x in range(0, width - side + 1, side)]
         return number([m.astype(np.float32) for m in meshes], Extent(width, height))
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory, portrait_landmarks: Any) -> RetouchGPT:
+def engine(tmp_path_factory: pytest.TempPathFactory, portrait: Any, portrait_landmarks: Any) -> RetouchGPT:
     folder = tiny_weights.write(tmp_path_factory.mktemp("weights"))
-    return RetouchGPT.from_pretrained(folder, finder=Anyone(portrait_landmarks))
+    return RetouchGPT.from_pretrained(folder, finder=Anyone(portrait, portrait_landmarks))
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def place(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         photo.save(tmp_path / name)
     Image.fromarray(np.hstack([portrait, portrait])).save(tmp_path / "group.jpg")
-    Image.fromarray(np.full(portrait.shape[:2], 255, np.uint8)).save(tmp_path / "mask.png")
+    Image.fromarray(np.full(portrait.shape[:2], 255, np.uint8)).save(tmp_path / "B.png")
     shutil.copyfile(clip, tmp_path / "clip.mp4")
     for name in ("FACES", "FACES/train", "FACES/val"):
         shutil.copytree(faces_folder, tmp_path / name)
