@@ -31,10 +31,12 @@ Format = Literal["original", "png", "jpeg", "tiff", "webp"]
 TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".tif": "image/tiff", ".webp": "image/webp"}
 LAYERED = {".tif": "image/tiff", ".psd": "image/vnd.adobe.photoshop"}
 BINARY = {"type": "string", "format": "binary"}
-PICTURE, LAYERS = (
-    {200: {"description": "a picture", "content": {kind: {"schema": BINARY} for kind in kinds.values()}}}
-    for kinds in (TYPES, LAYERED)
-)
+PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "a picture", "content": {kind: {"schema": BINARY} for kind in TYPES.values()}}
+}
+LAYERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "layers", "content": {kind: {"schema": BINARY} for kind in LAYERED.values()}}
+}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "events: `accepted`, `word` (a string, several make the answer), then `result` (a Report) or "
