@@ -23,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -156,6 +157,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> None:
     from retouchgpt.evaluation import benchmark, boxes
     from retouchgpt.evaluation.methods import UNTOUCHED, untouched
 
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)  # more of them only spin beside a tiny network
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets=None: self.config.load())
     listen = web.listen
     monkeypatch.setattr(web, "listen", lambda port: listen(0))
