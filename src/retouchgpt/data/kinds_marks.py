@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Canvas, Mark
+from .canvas import Canvas, Mark, tinted
 from .dose import Blob, Dose, blob, cloud, count, draw, relief, smoothstep
 
 FloatImage = NDArray[Any]
@@ -122,7 +122,7 @@ def _fleck_group(
         depth += blurred * (2 * np.pi * sigma * sigma)
     depth = depth.clip(0, 1.4) * (1 + 0.15 * cloud(rng, depth.shape, 3.0))
     faint = 1 - 0.35 * darkness(canvas, (slice(y0, y1), slice(x0, x1)))
-    delta = depth[..., None] * tint * strength * faint
+    delta = tinted(depth, tint) * strength * faint
     return canvas.mark("freckles", region, x0, y0, delta, smoothstep(depth, 0.06, 0.5))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 
 from .canvas import Canvas, FloatImage, Mark, from_log
-from .dose import Dose
+from .dose import Dose, middle, quantile
 from .kinds_areas import AREAS
 from .kinds_hairs import HAIRS
 from .kinds_lines import LINES
@@ -22,6 +22,8 @@ from .native import native_candidates
 
 Image = NDArray[np.uint8]
 PAINTERS: Mapping[str, Callable[[Canvas, np.random.Generator, Dose], list[Mark]]] = {**MARKS, **LINES, **HAIRS, **AREAS}
+BLUR_REACH = 5
+"""Px beyond which a blur of 1 px takes nothing from."""
 MOST_GAIN = 3.0
 """Most that a faint mark is strengthened."""
 ORDER = ("redness", "dark_circles", "freckles", "spots", "moles", "scars", "acne", "fine_lines", "forehead_wrinkles",
@@ -79,11 +81,12 @@ class Camera:
     def develop(self, image: FloatImage) -> Image:
         """Softened sRGB (H, W, 3) -> 8 bits, with noise and JPEG artefacts."""
         noisy = image if self.noise is None else image + self.noise
-        out = np.rint(noisy.clip(0, 1) * 255).astype(np.uint8)
+        out = cv2.convertScaleAbs(np.maximum(noisy, 0), alpha=255)  # rounds, and stops at 255
         if self.quality is None:
             return out
-        coded = cv2.imencode(".jpg", out[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
-        return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+        bgr = cv2.cvtColor(out, cv2.COLOR_RGB2BGR)
+        coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
+        return cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 class PaintedFace:
@@ -95,9 +98,8 @@ class PaintedFace:
 
     def __init__(self, canvas: Canvas, marks: tuple[Mark, ...], camera: Camera) -> None:
         self.canvas, self.marks, self.camera = canvas, marks, camera
-        self._rendered = from_log(canvas.log + self._delta(marks)) if marks else None
-        base = canvas.image.astype(np.float32) / 255
-        painted = base if self._rendered is None else self._rendered
+        self._rendered = self._lit(marks, np.s_[: canvas.height, : canvas.width]) if marks else None
+        painted = canvas.image.astype(np.float32) / 255 if self._rendered is None else self._rendered
         self.image: Image = camera.develop(camera.soften(painted))
 
     @property
@@ -123,8 +125,8 @@ class PaintedFace:
         if self._rendered is None or not any(asked(m) for m in self.marks):
             return out
         window = self._window(m for m in self.marks if asked(m))
-        rest = from_log(self.canvas.log[window] + self._delta([m for m in self.marks if not asked(m)])[window])
-        change = self._rendered[window].clip(0, 1) - rest.clip(0, 1)
+        rest = self._lit((m for m in self.marks if not asked(m)), window)
+        change = np.minimum(self._rendered[window], 1) - np.minimum(rest, 1)
         out[window] = self.camera.soften(change) * 255
         return out
 
@@ -141,11 +143,17 @@ class PaintedFace:
         maps = [self.alpha(lambda m, k=kind: m.kind == k) for kind in IMPERFECTIONS]  # type: ignore[misc]
         return np.rint(np.stack(maps) * 255).astype(np.uint8)
 
-    def _delta(self, marks: Iterable[Mark]) -> FloatImage:
-        total = np.zeros(self.canvas.log.shape, np.float32)
+    def _lit(self, marks: Iterable[Mark], window: tuple[slice, slice]) -> FloatImage:
+        """A window (rows, columns) of the canvas with these marks alone, sRGB."""
+        log = self.canvas.log[window]
+        total = np.zeros_like(log)
+        (height, width), top, left = log.shape[:2], window[0].start or 0, window[1].start or 0
         for mark in marks:
-            total[mark.window] += mark.delta
-        return total
+            (h, w), y, x = mark.alpha.shape, mark.y - top, mark.x - left
+            rows, columns = slice(max(-y, 0), max(height - y, 0)), slice(max(-x, 0), max(width - x, 0))
+            total[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0)] += mark.delta[rows, columns]
+        total += log
+        return from_log(total)
 
     def _window(self, marks: Iterable[Mark]) -> tuple[slice, slice]:
         """The asked marks' bounding box, with room for the camera's blur."""
@@ -180,10 +188,12 @@ def noticed(canvas: Canvas, mark: Mark, least: tuple[float, float]) -> Mark | No
     log = canvas.log[mark.window]
     luma = np.ascontiguousarray(log[..., 1])
     texture = luma - cv2.GaussianBlur(luma, (0, 0), 2.0)
-    rough = 1.4826 * float(np.median(np.abs(texture[::2, ::2]))) * float(np.exp(luma.mean())) ** (1 / 2.2) * 255 / 2.2
+    rough = 1.4826 * middle(np.abs(texture[::2, ::2])) * float(np.exp(luma.mean())) ** (1 / 2.2) * 255 / 2.2
+    core = _around(inside, BLUR_REACH)
+    log, delta, inside = log[core], mark.delta[core], inside[core]
     need, gain, before = max(least[0], least[1] * rough), 1.0, from_log(log)
     for _ in range(3):  # brightness answers to paint a little less than in proportion
-        there = float(np.percentile(_contrast(before, log, mark.delta * gain)[inside], 85))
+        there = quantile(_contrast(before, log, delta * gain)[inside], 0.85)
         short = need / max(there, 0.1)
         if short <= 1.02:
             break
@@ -195,8 +205,17 @@ def noticed(canvas: Canvas, mark: Mark, least: tuple[float, float]) -> Mark | No
 
 def _contrast(before: FloatImage, log: FloatImage, delta: FloatImage) -> FloatImage:
     """What a change of log light does to the picture, in 8-bit levels of its most changed channel, slightly blurred."""
-    change = np.abs(from_log(log + delta) - before).max(2) * 255
-    return cv2.GaussianBlur(change, (0, 0), 1.0)
+    change = np.abs(from_log(log + delta) - before)
+    most = np.maximum(np.maximum(change[..., 0], change[..., 1]), change[..., 2]) * 255
+    return cv2.GaussianBlur(most, (0, 0), 1.0)
+
+
+def _around(inside: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The window that holds all of a mask (h, w), with a margin in px."""
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    return slice(max(rows[0] - margin, 0), rows[-1] + margin + 1), slice(
+        max(columns[0] - margin, 0), columns[-1] + margin + 1
+    )
 
 
 def paint_kind(
@@ -218,7 +237,13 @@ def _choose(rng: np.random.Generator, config: PainterConfig) -> list[str]:
 def _camera(rng: np.random.Generator, config: PainterConfig, shape: tuple[int, ...]) -> Camera:
     level = rng.uniform(*config.noise) / 255
     fine = rng.standard_normal((shape[0], shape[1], 3), dtype=np.float32)
-    grey = rng.standard_normal((shape[0], shape[1], 1), dtype=np.float32)
-    noise = (fine * 0.5 + grey * 0.85) * np.float32(level) if level > 0.3 / 255 else None
+    grey = rng.standard_normal((shape[0], shape[1]), dtype=np.float32)
+    noise = None
+    if level > 0.3 / 255:
+        fine *= 0.5
+        grey *= 0.85
+        fine += cv2.merge((grey, grey, grey))
+        fine *= np.float32(level)
+        noise = fine
     quality = None if rng.random() < config.raw else int(rng.integers(config.jpeg[0], config.jpeg[1] + 1))
     return Camera(float(rng.uniform(*config.blur)), noise, quality)
