@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,19 @@ def test_cache_reads_back_what_was_painted(faces_folder: Path, tmp_path: Path) -
 def test_a_folder_that_is_no_faces_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=str(tmp_path)):
         Faces(tmp_path)
+
+
+def test_placebos_change_no_mark_and_no_target_takes_them(face: Any) -> None:
+    plain, laid = (paint(*face, 6, replace(TRAIN, nothing=0.0, placebos=(n, n))) for n in (0, 30))
+    assert not plain.placebos
+    assert len(laid.placebos) > 3
+    assert [(m.kind, m.x, m.y) for m in plain.marks][:1] == [(m.kind, m.x, m.y) for m in laid.marks][:1]
+    still = paint(*face, 6, replace(STILL, nothing=1.0, placebos=(30, 30)))
+    change = np.abs(still.image.astype(int) - face[0].astype(int)).max(2)
+    for placebo in still.placebos:
+        assert change[int(placebo.y), int(placebo.x)] < 40, "skin on skin"
+    assert change.max() > 3
+    assert np.array_equal(still.clean, still.image), "nothing to take away"
+    assert not still.kind_maps().any()
+    again = paint(*face, 6, replace(STILL, nothing=1.0, placebos=(30, 30)))
+    assert np.array_equal(still.image, again.image)

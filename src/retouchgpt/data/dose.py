@@ -16,12 +16,16 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Dose:
-    """Ranges of multipliers, one draw a face; 1 is a typical face. regions: restrict to these, empty for anywhere."""
+    """Ranges of multipliers, one draw a face; 1 is a typical face. regions: restrict to these, empty for anywhere.
+    gentle: spots with softer borders and browner, freckles less saturated; the bench's faces stay without it, so that
+    figures of earlier weights can be compared.
+    """
 
     amount: Range = (0.5, 1.8)
     size: Range = (0.7, 1.5)
     strength: Range = (0.5, 1.4)
     regions: tuple[str, ...] = ()
+    gentle: bool = False
 
 
 def draw(rng: np.random.Generator, bounds: Range) -> float:

@@ -19,6 +19,7 @@ from .kinds_hairs import HAIRS
 from .kinds_lines import LINES
 from .kinds_marks import MARKS
 from .native import native_candidates
+from .placebos import Placebo, lay
 
 Image = NDArray[np.uint8]
 PAINTERS: Mapping[str, Callable[[Canvas, np.random.Generator, Dose], list[Mark]]] = {**MARKS, **LINES, **HAIRS, **AREAS}
@@ -39,7 +40,7 @@ class PainterConfig:
     which still pass the camera. blur: sigma in px. noise: standard deviation in 8-bit levels. jpeg: quality; a share
     `raw` of the photos is never compressed. seen: least contrast of a mark, in 8-bit levels and in deviations of the
     skin's own texture there; fainter ones are strengthened, up to MOST_GAIN times, or left out, since what nobody sees
-    is no imperfection.
+    is no imperfection. placebos: (least, most) laid on a face, see placebos; they do not change what else is drawn.
     """
 
     kinds: tuple[int, int] = (2, 6)
@@ -51,9 +52,14 @@ class PainterConfig:
     jpeg: tuple[int, int] = (78, 98)
     raw: float = 0.35
     seen: tuple[float, float] = (10.0, 3.0)
+    placebos: tuple[int, int] = (0, 0)
 
 
-TRAIN = PainterConfig(kinds=(4, 9), dose=Dose(amount=(0.4, 2.2), size=(0.6, 1.7), strength=(0.4, 1.6)))
+TRAIN = PainterConfig(
+    kinds=(4, 9),
+    dose=Dose(amount=(0.4, 2.2), size=(0.6, 1.7), strength=(0.4, 1.6), gentle=True),
+    placebos=(0, 12),
+)
 VALIDATION = PainterConfig(
     kinds=(3, 5),
     nothing=0.0,
@@ -90,15 +96,18 @@ class Camera:
 
 
 class PaintedFace:
-    """A painted face. image: uint8 (H, W, 3), all marks; marks: what was painted; clean: the same photo without any.
+    """A painted face. image: uint8 (H, W, 3), all marks; marks: what was painted; clean: the same photo without any;
+    placebos: where the brush was without painting anything, in `clean` as well.
 
     Differences that marks make are rendered, softened by the camera's blur and subtracted from `image`, so a target
     equals `image` to the bit wherever nothing asked was painted.
     """
 
-    def __init__(self, canvas: Canvas, marks: tuple[Mark, ...], camera: Camera) -> None:
-        self.canvas, self.marks, self.camera = canvas, marks, camera
-        self._rendered = self._lit(marks, np.s_[: canvas.height, : canvas.width]) if marks else None
+    def __init__(
+        self, canvas: Canvas, marks: tuple[Mark, ...], camera: Camera, placebos: tuple[Placebo, ...] = ()
+    ) -> None:
+        self.canvas, self.marks, self.camera, self.placebos = canvas, marks, camera, placebos
+        self._rendered = self._lit(marks, np.s_[: canvas.height, : canvas.width]) if marks or placebos else None
         painted = canvas.image.astype(np.float32) / 255 if self._rendered is None else self._rendered
         self.image: Image = camera.develop(camera.soften(painted))
 
@@ -172,12 +181,16 @@ def paint(image: Image, landmarks: NDArray[np.floating], seed: int, config: Pain
         raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
     rng = np.random.default_rng((0x5E7, seed))
     canvas = Canvas(image, landmarks)
+    placebos: tuple[Placebo, ...] = ()
+    if config.placebos[1]:
+        own = np.random.default_rng((0x9ACE, seed))  # its own, so that the marks stay what they are without placebos
+        placebos = tuple(lay(canvas, own, int(own.integers(config.placebos[0], config.placebos[1] + 1))))
     kinds = _choose(rng, config)
     marks: list[Mark] = []
     for kind in sorted(kinds, key=ORDER.index):
         painted = (noticed(canvas, mark, config.seen) for mark in PAINTERS[kind](canvas, rng, config.dose))
         marks.extend(mark for mark in painted if mark is not None)
-    return PaintedFace(canvas, tuple(marks), _camera(rng, config, image.shape[:2]))
+    return PaintedFace(canvas, tuple(marks), _camera(rng, config, image.shape[:2]), placebos)
 
 
 def noticed(canvas: Canvas, mark: Mark, least: tuple[float, float]) -> Mark | None:
