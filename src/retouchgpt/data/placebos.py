@@ -32,10 +32,14 @@ class Placebo(NamedTuple):
 
 def lay(canvas: Canvas, rng: np.random.Generator, number: int) -> list[Placebo]:
     """Lay up to `number` placebos into the canvas' own light, and tell where; crowded places are left out."""
+    points = canvas.sample_points(rng, number)
+    if not len(points):
+        return []
     laid, log = [], canvas.log.copy()
     texture = log - cv2.GaussianBlur(log, (0, 0), max(canvas.unit * FINE, 1.0))
-    rough = 1.4826 * middle(np.abs(texture[canvas.skin > CLEAN][::7])) if (canvas.skin > CLEAN).any() else 0.0
-    for x, y in canvas.sample_points(rng, number):
+    sampled = np.abs(texture[::4, ::4][canvas.skin[::4, ::4] > CLEAN])
+    rough = 1.4826 * middle(sampled) if sampled.size else 0.0
+    for x, y in points:
         radius = max(canvas.unit * float(np.exp(rng.uniform(*np.log(SIZES)))), 1.5)
         aspect, softness, irregular = rng.uniform((1.0, 0.15, 0.05), (2.0, 0.6, 0.25))
         angle, away = rng.uniform(0, 2 * np.pi), radius * rng.uniform(1.5, 3.0)
