@@ -147,11 +147,11 @@ def _warp_down(rgb: NDArray[np.uint8], matrix: NDArray[np.float64], scale: float
 
 
 def _pieces(rgb: NDArray[np.uint8]) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Overlapping squares of a large picture, with their corners."""
+    """Overlapping squares of a large picture, cut off where a side of it is shorter, with their corners."""
     height, width = rgb.shape[:2]
-    side = min(LOOK_SIDE // 2, height, width)
-    for y in _starts(height, side):
-        for x in _starts(width, side):
+    side = LOOK_SIDE // 2
+    for y in _starts(height, min(side, height)):
+        for x in _starts(width, min(side, width)):
             yield x, y, rgb[y : y + side, x : x + side]
 
 
