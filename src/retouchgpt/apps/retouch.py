@@ -19,6 +19,7 @@ from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import Face, numbered
 from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo, whole
 from retouchgpt.photo.layers import check_layers, save_layers
+from retouchgpt.photo.quiet import quiet
 from retouchgpt.session.result import Result, RetouchRequest, read_brush
 
 from .progress import Stages
@@ -33,9 +34,11 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.out) if options.out else default_out(Path(options.photo))
     with Stages(quiet=options.quiet) as say:
         say("reading the photo")
-        photo = open_photo(options.photo)
+        with quiet():
+            photo = open_photo(options.photo)
         check_outputs(out, options)
-        brush = read_brush(request.brush, photo.pixels.shape[:2]) if request.brush else None
+        with quiet():
+            brush = read_brush(request.brush, photo.pixels.shape[:2]) if request.brush else None
         say("loading the model")
         from retouchgpt.session import RetouchGPT
 
