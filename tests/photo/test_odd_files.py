@@ -246,3 +246,20 @@ def test_a_thin_picture_is_searched_in_few_pieces() -> None:
     for x, _, piece in pieces:
         covered[x : x + piece.shape[1]] = True
     assert covered.all()
+
+
+def test_a_tag_of_another_type_than_it_should_be_costs_that_tag_only(tmp_path: Path) -> None:
+    tags = [(0x010F, 5, 1, (3, 7), True), (0x0110, 2, 0, "Model", True)]
+    tifffile.imwrite(tmp_path / "a.tif", EIGHT, photometric="rgb", extratags=tags)
+    photo = open_photo(tmp_path / "a.tif")
+    read = Image.Exif()
+    read.load(photo.exif)
+    assert read[0x0110] == "Model"
+    assert 0x010F not in read
+    save_photo(photo, photo.pixels, tmp_path / "b.tif")
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = 1.5  # a date that is a number
+    exif.get_ifd(0x8769)[0x829A] = 0.005
+    Image.fromarray(EIGHT).save(tmp_path / "a.jpg", exif=exif)
+    photo = open_photo(tmp_path / "a.jpg")
+    assert np.array_equal(open_photo(save_photo(photo, photo.pixels, tmp_path / "c.tif").path).pixels, photo.pixels)

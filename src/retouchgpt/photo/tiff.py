@@ -35,6 +35,8 @@ RAW = frozenset(
 )
 """What cameras call the data of their sensors; the picture in front of it is a small preview."""
 DNG_VERSION, SUBFILE = 50706, 254
+MISTYPED = (AttributeError, TypeError, ValueError, OverflowError, struct.error)
+"""What comes of coding a tag whose value is not of the type that it should be."""
 REDUCED, MASK = 1, 4
 """Bits of the tag that says what a page is: a smaller copy of another, or its mask."""
 
@@ -207,7 +209,7 @@ def exif_of(read: Image.Exif) -> bytes | None:
     """A TIFF keeps EXIF among its own tags: those that describe the photo, as an EXIF block with orientation 1."""
     kept = Image.Exif()
     for tag in DESCRIPTIVE_TAGS:
-        if tag in read:
+        if isinstance(read.get(tag), str):
             kept[tag] = read[tag]
     for number in (EXIF, GPS):
         if entries := read.get_ifd(number):
@@ -215,7 +217,10 @@ def exif_of(read: Image.Exif) -> bytes | None:
     if not dict(kept):
         return None
     kept[0x0112] = 1
-    return kept.tobytes()
+    try:
+        return kept.tobytes()
+    except MISTYPED:
+        return None
 
 
 def write(
@@ -277,7 +282,10 @@ def _add_directories(path: Path, directories: dict[int, Any]) -> None:
                 if not isinstance(value, dict):  # a directory in a directory (interoperability) is left out
                     directory[tag] = value
             at = _even_end(stream)
-            stream.write(directory.tobytes(at))
+            try:
+                stream.write(directory.tobytes(at))
+            except MISTYPED:
+                continue
             entries.append(struct.pack("<HHII", number, 4, 1, at))
         entries.sort(key=lambda e: struct.unpack("<H10x", e))
         at = _even_end(stream)
