@@ -108,7 +108,7 @@ def check_outputs(out: Path, options: argparse.Namespace) -> None:
         if path := getattr(options, name):
             place = os.path.realpath(path)
             if place == os.path.realpath(out) or place in taken:
-                raise OutputNotWritable(path, f"{taken.get(place, 'the result')} has this name")
+                raise OutputNotWritable(path, f"{taken.get(place, 'the result')} has this name", "Choose another name.")
             taken[place] = "another output"
     check_output(out, overwrite=options.overwrite)
     for picture in (options.mask_out, options.faces_out):

@@ -148,8 +148,10 @@ class InstructionTooLong(UnusableInput):
 
 
 class OutputNotWritable(UnusableInput):
-    def __init__(self, path: str | Path, detail: str) -> None:
-        super().__init__(f"cannot write {path} ({detail}). Choose another folder or free some space.")
+    def __init__(
+        self, path: str | Path, detail: str, repair: str = "Choose another folder or free some space."
+    ) -> None:
+        super().__init__(f"cannot write {path} ({detail}). {repair}")
         self.path, self.detail = path, detail
 
 
