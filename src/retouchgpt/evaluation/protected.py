@@ -1,6 +1,6 @@
 """Edited pixels inside hand-drawn parts that must never be edited: `python -m retouchgpt.evaluation.protected FACES`.
 
-The parts are polygons drawn by eye, so that the landmarks and the skin map are tested by something they are not made of.
+The parts are polygons drawn by eye: the landmarks and the skin map are tested by something that they are not made of.
 """
 
 from __future__ import annotations
@@ -69,25 +69,26 @@ def _drawn(shapes: list[Any], side: int) -> Mask:
     for shape in shapes:
         stroke = isinstance(shape, dict)
         points = np.asarray(shape["line"] if stroke else shape, np.float64) * side - 0.5
-        fixed = np.rint(points * 16).astype(np.int32)
         if stroke:
-            cv2.polylines(out, [fixed], False, 1, max(round(shape["width"] * side), 1), cv2.LINE_8, 4)
+            cv2.polylines(out, [np.rint(points).astype(np.int32)], False, 1, max(round(shape["width"] * side), 1))
         else:
-            cv2.fillPoly(out, [fixed], 1, cv2.LINE_8, 4)
+            cv2.fillPoly(out, [np.rint(points * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
     return out > 0
 
 
 def against(changed: Mask, masks: dict[str, Mask], instruction: str) -> dict[str, int]:
-    """Edited pixels of each part that the instruction (a key of INSTRUCTIONS) does not allow: stray hairs lie in hair."""
+    """Edited pixels of each part against an instruction (a key of INSTRUCTIONS): stray hairs alone may lie in hair."""
     free = {"hair"} if instruction == HAIRS else set()
     return {part: 0 if part in free else int((changed & mask).sum()) for part, mask in masks.items()}
 
 
-def examine(engine: RetouchGPT, face: str, image: Image, shapes: Shapes) -> Iterator[Row]:
-    """Rows of one face under every instruction. Raises NoFaceFound."""
+def examine(
+    engine: RetouchGPT, face: str, image: Image, shapes: Shapes, names: Iterable[str] = tuple(INSTRUCTIONS)
+) -> Iterator[Row]:
+    """Rows of one face under each instruction of these names. Raises NoFaceFound."""
     session, masks = engine.open(image), part_masks(shapes, image.shape[0])
-    for name, text in INSTRUCTIONS.items():
-        counts = against(retouched(engine, session, text).changed, masks, name)
+    for name in names:
+        counts = against(retouched(engine, session, INSTRUCTIONS[name]).changed, masks, name)
         for part, edited in counts.items():
             yield Row(face, name, part, int(masks[part].sum()), edited)
 
@@ -95,7 +96,7 @@ def examine(engine: RetouchGPT, face: str, image: Image, shapes: Shapes) -> Iter
 def table(rows: Iterable[Row]) -> str:
     """Markdown, by part: over all instructions and faces, and under the instruction that edited most."""
     rows = list(rows)
-    out = ["| part | faces | pixels | edited | faces touched | worst instruction | worst face |", "|---|" * 1 + "---|" * 6]
+    out = ["| part | faces | pixels | edited | faces touched | worst instruction | worst face |", "|---" * 7 + "|"]
     for part in PARTS:
         own = [r for r in rows if r.part == part]
         if not own:
@@ -117,12 +118,15 @@ def _summed(rows: list[Row], by: str) -> dict[str, int]:
     return out
 
 
-def run(engine: RetouchGPT, portraits: Portraits, faces: dict[str, Shapes]) -> tuple[list[Row], list[str]]:
+def run(
+    engine: RetouchGPT, portraits: Portraits, faces: dict[str, Shapes], names: Sequence[str] = tuple(INSTRUCTIONS)
+) -> tuple[list[Row], list[str]]:
     """Rows of all faces, and the ids of those in which no face was found."""
-    rows, missed = [], []
+    rows: list[Row] = []
+    missed: list[str] = []
     for face, shapes in faces.items():
         try:
-            rows += examine(engine, face, portraits.read(face), shapes)
+            rows += examine(engine, face, portraits.read(face), shapes, names)
         except NoFaceFound:
             missed.append(face)
     return rows, missed
@@ -137,10 +141,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--polygons", type=Path, default=POLYGONS)
     parser.add_argument("--weights")
     parser.add_argument("--only", nargs="*", help="ids")
+    parser.add_argument("--instructions", nargs="*", choices=tuple(INSTRUCTIONS), default=tuple(INSTRUCTIONS))
     parser.add_argument("--out", type=Path, help="every row as JSON")
     options = parser.parse_args(arguments)
     faces = {k: v for k, v in read_shapes(options.polygons).items() if not options.only or k in options.only}
-    rows, missed = run(RetouchGPT.from_pretrained(options.weights), Portraits(options.faces), faces)
+    rows, missed = run(
+        RetouchGPT.from_pretrained(options.weights), Portraits(options.faces), faces, options.instructions
+    )
     print(table(rows), end="")
     if missed:
         print(f"No face was found in {', '.join(missed)}.")

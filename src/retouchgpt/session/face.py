@@ -20,6 +20,7 @@ from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import Request, RetouchNetwork
 from retouchgpt.photo.colour import SRGB, Space
 from retouchgpt.photo.composite import Placed, to_model
+from retouchgpt.photo.coverings import coverings
 from retouchgpt.photo.faces import Face
 from retouchgpt.photo.regions import protected_map, region_maps, skin_map, with_marks
 
@@ -105,8 +106,8 @@ def _allowed(image: NDArray[np.float32], landmarks: NDArray[np.float32], size: i
     small = with_marks(small, landmarks / 2)
     skin = cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
     skin = ((skin - 0.15) / 0.35).clip(0, 1)
-    protected = (protected_map(landmarks, Extent(size, size)) > 0.5).astype(np.uint8)
-    protected = cv2.dilate(protected, np.ones((3, 3), np.uint8))  # enlarging to photo size reaches one px further
+    protected = (protected_map(landmarks, Extent(size, size)) > 0.5) | coverings(image, landmarks, skin)
+    protected = cv2.dilate(protected.astype(np.uint8), np.ones((3, 3), np.uint8))  # enlarging reaches one px
     return np.where(protected > 0, 0, skin).astype(np.float32)
 
 
