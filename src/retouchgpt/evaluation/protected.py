@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from retouchgpt.core.errors import BadData, NoFaceFound
 from retouchgpt.core.vocabulary import IMPERFECTIONS, spoken
@@ -67,13 +68,18 @@ def part_masks(shapes: Shapes, side: int) -> dict[str, Mask]:
 def _drawn(shapes: list[Any], side: int) -> Mask:
     out = np.zeros((side, side), np.uint8)
     for shape in shapes:
-        stroke = isinstance(shape, dict)
-        points = np.asarray(shape["line"] if stroke else shape, np.float64) * side - 0.5
-        if stroke:
-            cv2.polylines(out, [np.rint(points).astype(np.int32)], False, 1, max(round(shape["width"] * side), 1))
+        if isinstance(shape, dict):
+            off = np.ones((side, side), np.uint8)
+            cv2.polylines(off, [_px(shape["line"], side, 1)], False, 0, 1)
+            out |= cv2.distanceTransform(off, cv2.DIST_L2, 5) <= max(shape["width"] * side / 2 - 0.5, 0)
         else:
-            cv2.fillPoly(out, [np.rint(points * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+            cv2.fillPoly(out, [_px(shape, side, 16)], 1, cv2.LINE_8, 4)
     return out > 0
+
+
+def _px(points: list[Any], side: int, parts: int) -> NDArray[np.int32]:
+    """Points of the crop in `parts` of a px, as cv2 counts from a px' centre."""
+    return np.rint((np.asarray(points, np.float64) * side - 0.5) * parts).astype(np.int32)
 
 
 def against(changed: Mask, masks: dict[str, Mask], instruction: str) -> dict[str, int]:
