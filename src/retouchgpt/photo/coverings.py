@@ -23,12 +23,14 @@ BETWEEN_BROWS, NOSE_TIP, UNDER_NOSE, FOREHEAD_TOP, CHIN_TIP = 9, 4, 2, 10, 152
 BRIDGE_LEAST, BRIDGE_SURE, BRIDGE_AND_RIM = 0.3, 1.2, 0.055
 """Contrast (log units) across the bridge of the nose below which there are no glasses, from which there are, and its
 product with the rims' contrast from which there are."""
-FRAME, FRAME_OVER_SKIN = 0.2, 2.2
+FRAME, FRAME_OVER_SKIN = 0.17, 1.9
 """Contrast of a frame: in log units, and over the middle of this face's own skin."""
 BEARD = 0.042
 """Density of hair, see `_density`, in the middle of the chin or around the mouth from which a face is bearded."""
 HAIRY, HAIRY_OVER_SKIN = 0.033, 1.8
 """Density that is beard: at least, and over this face's smooth skin."""
+GREYER = 0.12
+"""By how much (log red over green) a beard is greyer than the skin, where it is not dense."""
 HAIRY_AT_EDGE, EDGE_REACH = 2.8, 0.3
 """Density over smooth skin's that is hair at the face's edge, and how far in the edge reaches, in eye distances."""
 
@@ -49,7 +51,7 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     lower = face & (height < 0.12 * unit)
     return (
         _glasses(image, points, bare)
-        | _beard(density, points, lower, bare > 0, own)
+        | _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), lower, own)
         | _strands(density, face, ~lower, own, unit)
     )
 
@@ -125,17 +127,24 @@ def _around_eyes(points: FloatImage, shape: tuple[int, ...]) -> Mask:
     return _polygon(np.array([centre + (x * right + y * down) * unit for x, y in corners]), shape)
 
 
-def _beard(density: FloatImage, points: FloatImage, lower: Mask, bare: Mask, own: float) -> Mask:
-    """Dense hair of the lower face, where its middle is dense. own: density of smooth skin."""
+def _beard(density: FloatImage, grey: Mask, points: FloatImage, open_skin: Mask, lower: Mask, own: float) -> Mask:
+    """Hair of the lower face, dense or grey, where its middle is dense. own: density of smooth skin."""
     unit, middles = eye_distance(points), []
     for name in ("chin", "mouth"):
-        part = _polygon(points[list(POLYGONS[name])], density.shape) & lower & bare
+        part = _polygon(points[list(POLYGONS[name])], density.shape) & open_skin
         middles.append(float(np.median(density[part])) if part.sum() > 30 else 0.0)
     if max(middles) < BEARD:
         return np.zeros(density.shape, bool)
-    hairy = ((density > max(HAIRY, HAIRY_OVER_SKIN * own)) & lower).astype(np.uint8)
+    hairy = ((grey | (density > max(HAIRY, HAIRY_OVER_SKIN * own))) & lower).astype(np.uint8)
     hairy = cv2.morphologyEx(hairy, cv2.MORPH_OPEN, _disk(0.07 * unit))
     return cv2.dilate(hairy, _disk(0.06 * unit)) > 0
+
+
+def _greyer(image: FloatImage, smooth: Mask, unit: float) -> Mask:
+    """Where red stands less over green than on smooth skin."""
+    log = np.log(cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.04 * unit) + 0.03)
+    red = log[..., 0] - log[..., 1]
+    return red < (float(np.median(red[smooth])) if smooth.sum() > 100 else 0.0) - GREYER
 
 
 def _strands(density: FloatImage, face: Mask, upper: Mask, own: float, unit: float) -> Mask:
