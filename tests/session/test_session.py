@@ -64,6 +64,17 @@ def test_sixteen_bits_stay_sixteen_bits(engine: RetouchGPT, portrait: Any) -> No
     assert len(np.unique(result.image[result.mask > 0] % 257)) > 50, "the repair has more than 8 bits"
 
 
+def test_a_black_and_white_photo_stored_in_colour_stays_without_colour(engine: RetouchGPT, portrait: Any) -> None:
+    grey = np.repeat(cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    for photo in (grey, grey.astype(np.uint16) * 257):
+        result = engine.open(photo).instruct("remove the acne")
+        assert result.changed
+        assert np.array_equal(result.image.min(2), result.image.max(2))
+    result = engine.open(portrait).instruct("remove the acne")
+    change = result.image.astype(int) - portrait
+    assert (change.min(2) != change.max(2)).any(), "in a colour photo the correction has a colour"
+
+
 def test_same_photo_instruction_and_seed_give_the_same_pixels(engine: RetouchGPT, portrait: Any) -> None:
     first, second = (engine.open(portrait).instruct("remove the acne") for _ in range(2))
     assert np.array_equal(first.image, second.image)

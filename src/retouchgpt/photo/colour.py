@@ -168,6 +168,17 @@ def lab_to_srgb(values: NDArray[Any], photometric: int) -> NDArray[Any]:
     return out
 
 
+def colourless(pixels: NDArray[Any]) -> bool:
+    """Whether a photo (H, W, 3), uint8 or uint16, is black and white though stored in colour: no pixel's channels lie
+    more than a level of 255 apart."""
+    level = np.iinfo(pixels.dtype).max // 255
+    for y in range(0, pixels.shape[0], STRIP):
+        rows = pixels[y : y + STRIP].astype(np.int32)
+        if (rows.max(2) - rows.min(2)).max() > level:
+            return False
+    return True
+
+
 def ink_to_srgb(image: Any, icc: bytes | None) -> Any | None:
     """A CMYK Pillow image as sRGB by its own profile; None where it has none that LittleCMS can use."""
     from PIL import ImageCms

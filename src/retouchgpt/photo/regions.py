@@ -69,8 +69,8 @@ def protected_map(landmarks: NDArray[np.floating], extent: Extent) -> FloatImage
     hard = np.zeros((extent.height, extent.width), np.float32)
     for polygon, margin in (
         *((points[list(c)], 0.055) for c in (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR)),
-        *((points[list(b)], 0.03) for b in BROWS),
-        (points[list(LIPS)], 0.03),
+        *((points[list(b)], 0.05) for b in BROWS),
+        (points[list(LIPS)], 0.04),
     ):
         cv2.fillPoly(hard, [_fixed(polygon)], 1.0, cv2.LINE_AA, 4)
         cv2.polylines(hard, [_fixed(polygon)], True, 1.0, max(round(2 * margin * unit), 1), cv2.LINE_AA, 4)
