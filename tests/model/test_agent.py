@@ -195,7 +195,7 @@ def test_session_walks_in_steps_and_the_last_is_its_image(engine: Any, portrait:
     assert np.array_equal(steps[-1][outside], portrait[outside])
     for picture in steps[:-1]:  # a later step may take back what an earlier one changed by a hair
         undone = np.abs(picture[outside].astype(int) - portrait[outside])
-        assert undone.max() <= 2
+        assert undone.max() <= 8
         assert (undone > 0).mean() < 0.001
     session.walk(None)
     assert np.array_equal(session.render().pixels, at_once)
