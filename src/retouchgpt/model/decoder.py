@@ -78,7 +78,8 @@ class Decoder(nn.Module):
     def _areas(self, features: ImageFeatures, mask: Tensor, least: float | None) -> list[Area]:
         """What of each map is computed: where a pixel can change, and what that depends on. Coarse maps are cheap."""
         at = [whole(m) for m in features.maps]
-        chosen = None if least is None else around(mask > least)
+        # elsewhere than on a CPU to ask where the mask lies would stop the queue of work
+        chosen = around(mask > least) if least is not None and mask.device.type == "cpu" else None
         if chosen is None:
             return at
         need = chosen.grown(1 + PIXELS_REACH, *features.maps[0].shape[-2:])  # enlarging the mask spreads it by a px
