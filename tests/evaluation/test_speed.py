@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from retouchgpt.core.errors import BadData
 from retouchgpt.evaluation import gpu, speed
 from retouchgpt.evaluation.clock import exponent, paired, python, timed
 from retouchgpt.evaluation.rivals import paper_tflop, unet_like
@@ -92,6 +94,16 @@ def test_the_plain_unet_has_as_many_parameters() -> None:
 
 def test_the_papers_size_needs_what_its_public_code_does() -> None:
     assert 2 < paper_tflop() < 12
+
+
+def test_a_document_is_filled_between_its_markers_alone(tmp_path: Path) -> None:
+    doc = tmp_path / "speed.md"
+    doc.write_text("before\n" + "\nold\n".join(speed.MARKERS) + "\nafter\n")
+    text = speed.filled(doc, "new\n")
+    assert text == "before\n" + "\nnew\n".join(speed.MARKERS) + "\nafter\n"
+    doc.write_text("no markers")
+    with pytest.raises(BadData, match="no place"):
+        speed.run(doc=doc)
 
 
 def test_the_table_holds_every_part() -> None:

@@ -1,6 +1,6 @@
 """The speed benchmark: stages, boxes, portraits, groups, a batch, rivals, with the machine's name, in one run.
 
-retouchgpt bench speed [--out DIR]
+retouchgpt bench speed [--out DIR] [--doc docs/speed.md]
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from retouchgpt.core.errors import BadData
+
 from .clock import Ran, Timing, command, exponent, peak_gflops, python, timed
 
 INSTRUCTION = "Please remove the acne and the spots, but keep the moles."
@@ -28,22 +30,38 @@ GROUPS = (1, 4, 16)
 """Faces of the groups, each of GROUP_MEGAPIXELS in all."""
 GROUP_MEGAPIXELS = 12.0
 BATCH = 100
+MARKERS = ("<!-- speed -->", "<!-- end of speed -->")
 FIRST = (
     "import sys; from retouchgpt import RetouchGPT; s = RetouchGPT.from_pretrained(sys.argv[2] or None)"
     ".open(sys.argv[1]); s.instruct(sys.argv[3])"
 )
 
 
-def run(weights: str | None = None, *, out: Path | None = None, repeats: int = 5) -> str:
-    """Measure and return Markdown; with `out` also writes speed.json and speed.md there."""
+def run(weights: str | None = None, *, out: Path | None = None, doc: Path | None = None, repeats: int = 5) -> str:
+    """Measure and return Markdown; with `out` also writes speed.json there, with `doc` fills a document's table.
+
+    Raises BadData, before anything is measured, for a document without the markers.
+    """
     from .means import means
 
+    if doc is not None:
+        filled(doc, "")
     result = measured(weights, repeats) | {"means": means(weights, repeats)}
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "speed.json").write_text(json.dumps(result, indent=2) + "\n")
-        (out / "speed.md").write_text(table(result))
+    if doc is not None:
+        doc.write_text(filled(doc, table(result)), encoding="utf-8")
     return table(result)
+
+
+def filled(doc: Path, text: str) -> str:
+    """A document with `text` between its markers."""
+    before, start, rest = doc.read_text(encoding="utf-8").partition(MARKERS[0]) if doc.is_file() else ("", "", "")
+    _, end, after = rest.partition(MARKERS[1])
+    if not start or not end:
+        raise BadData(f"{doc} has no place for the table: write {MARKERS[0]} and {MARKERS[1]} on lines of their own.")
+    return f"{before}{start}\n{text}{end}{after}"
 
 
 def measured(weights: str | None, repeats: int, *, sizes: tuple[int, ...] = PORTRAITS, batch: int = BATCH) -> Any:
