@@ -19,6 +19,7 @@ from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import Face, numbered
 from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo, whole
 from retouchgpt.photo.layers import check_layers, save_layers
+from retouchgpt.photo.quiet import quiet
 from retouchgpt.session.result import Result, RetouchRequest, read_brush
 
 from .progress import Stages
@@ -33,9 +34,11 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.out) if options.out else default_out(Path(options.photo))
     with Stages(quiet=options.quiet) as say:
         say("reading the photo")
-        photo = open_photo(options.photo)
+        with quiet():
+            photo = open_photo(options.photo)
         check_outputs(out, options)
-        brush = read_brush(request.brush, photo.pixels.shape[:2]) if request.brush else None
+        with quiet():
+            brush = read_brush(request.brush, photo.pixels.shape[:2]) if request.brush else None
         say("loading the model")
         from retouchgpt.session import RetouchGPT
 
@@ -105,7 +108,7 @@ def check_outputs(out: Path, options: argparse.Namespace) -> None:
         if path := getattr(options, name):
             place = os.path.realpath(path)
             if place == os.path.realpath(out) or place in taken:
-                raise OutputNotWritable(path, f"{taken.get(place, 'the result')} has this name")
+                raise OutputNotWritable(path, f"{taken.get(place, 'the result')} has this name", "Choose another name.")
             taken[place] = "another output"
     check_output(out, overwrite=options.overwrite)
     for picture in (options.mask_out, options.faces_out):

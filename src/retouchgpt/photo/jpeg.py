@@ -27,6 +27,8 @@ Pixels = NDArray[Any]
 SEGMENT = 65_500
 """Bytes of one metadata block that a JPEG segment holds, less its name."""
 IPTC_RESOURCE = 0x0404
+SHOWN = 0.5
+"""Share of an edit in the file as written below which it is said."""
 TURNED = 4
 """Levels by which a decoder's rounding may differ between a block and the same block turned."""
 KEPT = "JPEG blocks that the edit does not touch (16x16 px at most) keep the original's own data"
@@ -93,21 +95,37 @@ def save(written: Path, change: Change, image_of: Callable[[Pixels], Image.Image
     """
     changed = differing(change.before, change.after)
     if change.original is not None and _keep_blocks(written, change, changed, image_of, options):
-        _, most = _difference(written, change.before, changed, reach=17)
+        now = _decoded(written)
+        _, most = _difference(now, change.before, changed, reach=17)
         if most <= (0 if change.orientation == 1 else TURNED):  # else the original is not the file that was opened
-            return KEPT if most == 0 else f"{KEPT}; turned upright without loss, decoders round by up to {most} of 255"
+            turned = f"; turned upright without loss, decoders round by up to {most} of 255" if most else ""
+            return KEPT + turned + _lost(now, change, changed)
     image_of(change.after).save(written, format="JPEG", **options)
-    differing_share, most = _difference(written, change.before, changed, reach=0)
-    return (
-        f"JPEG is coded anew on saving: {1 - differing_share:.2%} of the pixels outside the edit stay as they were, "
-        f"the others move by at most {most} of 255"
-    )
+    now = _decoded(written)
+    share, most = _difference(now, change.before, changed, reach=0)
+    said = f"{1 - share:.2%} of the pixels outside the edit stay as they were, the others move by at most {most} of 255"
+    return f"JPEG is coded anew on saving: {said}{_lost(now, change, changed)}"
 
 
-def _difference(written: Path, before: Pixels, changed: NDArray[np.bool_], reach: int) -> tuple[float, int]:
-    """Share of pixels further than `reach` px from the edit that the written file shows otherwise, and by how much."""
+def _decoded(written: Path) -> Pixels:
     with Image.open(written) as image:
-        now = np.asarray(image.convert("RGB"))
+        return np.asarray(image.convert("RGB"))
+
+
+def _lost(now: Pixels, change: Change, changed: NDArray[np.bool_]) -> str:
+    """What is to be said where the tables are so coarse that the file as written shows little of the edit."""
+    if not changed.any():
+        return ""
+    before = change.before[changed].astype(np.int32)
+    wanted = change.after[changed] - before
+    share = float(((now[changed] - before) * wanted).sum()) / float((wanted**2).sum())
+    if share >= SHOWN:
+        return ""
+    return f"; the original's coarse tables leave {max(share, 0):.0%} of the edit, so save it as PNG or TIFF to see it"
+
+
+def _difference(now: Pixels, before: Pixels, changed: NDArray[np.bool_], reach: int) -> tuple[float, int]:
+    """Share of pixels further than `reach` px from the edit that a decoded file shows otherwise, and by how much."""
     moved, most, outside = 0, 0, 0
     for y in range(0, len(now), STRIP):
         near = _near(changed, y, reach)

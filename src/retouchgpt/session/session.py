@@ -20,6 +20,7 @@ from retouchgpt.core.plan import Edit, EditPlan
 from retouchgpt.core.vocabulary import ALL, IMPERFECTIONS, spoken
 from retouchgpt.language.dialogue import adjusted
 from retouchgpt.model.imperfection import Selection
+from retouchgpt.photo.colour import colourless
 from retouchgpt.photo.composite import EDGE, Pasted, paste_all, to_photo
 from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
@@ -73,6 +74,7 @@ class Session:
         self.engine, self.photo = engine, photo
         self._others, self._asked = list(others), tuple(face.index for face in faces)
         self._opening = dict(timings)
+        self._grey = photo.grey or colourless(photo.pixels)
         start = time.perf_counter()
         self.faces: list[LookedAt] = [look(engine.network, photo.pixels, face, photo.space) for face in faces]
         self._opening["encode"] = time.perf_counter() - start
@@ -287,7 +289,7 @@ class Session:
 
     def _pasted(self, repairs: Sequence[Repair | None]) -> Pasted:
         found = [(f, r) for f, r in zip(self.faces, repairs, strict=True) if r is not None]
-        parts = [placed(f, r, grey=self.photo.grey) for f, r in found]
+        parts = [placed(f, r, grey=self._grey) for f, r in found]
         return paste_all(self.photo.pixels, parts, space=self.photo.space)
 
     def render(self) -> Rendered:
