@@ -11,6 +11,7 @@ import torch
 from retouchgpt.core.errors import WeightsAltered, WeightsMismatch, WeightsMissing
 from retouchgpt.core.plan import Edit, EditPlan, Keep
 from retouchgpt.core.vocabulary import IMPERFECTIONS, REGIONS
+from retouchgpt.model.area import pooled
 from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
 from retouchgpt.model.image_encoder import local_contrast
 from retouchgpt.model.imperfection import given, select
@@ -243,3 +244,28 @@ def test_presets_are_consistent() -> None:
     for name, preset in PRESETS.items():
         assert preset.name == name
         assert type(preset).from_json(preset.to_json()) == preset
+
+
+@pytest.mark.parametrize("box", [(0, 5, 0, 7), (20, 31, 40, 64), (60, 64, 1, 3), (0, 64, 0, 64)])
+@torch.inference_mode()
+def test_a_repair_around_the_mask_alone_is_the_whole_repair(box: tuple[int, int, int, int]) -> None:
+    network = create("tiny").eval()
+    for name, value in network.named_parameters():
+        if name.startswith("decoder"):
+            value.normal_(0, 0.1, generator=torch.Generator().manual_seed(len(name)))
+    image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    kinds = torch.zeros(1, 12, 64, 64)
+    kinds[:, 3, box[0] : box[1], box[2] : box[3]] = 0.8
+    where, features = given(kinds), network.encode(image)
+    whole = network.decoder(image, features, features.tokens, where)
+    near = network.decoder(image, features, features.tokens, where, network.config.gate[0])
+    corrections = [network.compose(image, d, where, None, None).correction for d in (whole, near)]
+    assert float(corrections[0].abs().max()) > 0.01
+    assert float((corrections[0] - corrections[1]).abs().max()) < 1e-6
+
+
+@torch.inference_mode()
+def test_pooling_by_whole_cells_is_adaptive_pooling() -> None:
+    x = torch.rand(2, 3, 48, 64)
+    for size in ((48, 64), (24, 32), (6, 4), (7, 9), (96, 64)):
+        assert torch.equal(pooled(x, *size), torch.nn.functional.adaptive_max_pool2d(x, size))

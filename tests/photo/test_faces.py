@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import cv2
@@ -78,3 +80,13 @@ def test_none_and_too_small(finder: MediapipeFaces, portrait: Any) -> None:
     assert faces[0].width_px < LEAST_FACE_PX
     with pytest.raises(FaceTooSmall, match="60 px"):
         choose(faces, "largest")
+
+
+def test_what_mediapipe_only_draws_with_is_not_imported() -> None:
+    code = (
+        "import sys; from retouchgpt.photo.faces import shared_finder; shared_finder(); "
+        "print([n for n in sys.modules if n.split('.')[0] == 'matplotlib']); "
+        "from mediapipe.python.solutions.drawing_utils import plt; print(callable(plt.figure))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "True"]

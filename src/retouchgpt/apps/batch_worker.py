@@ -55,12 +55,14 @@ class Worker:
     """Retouches cases one after another with one model."""
 
     def __init__(self, settings: Settings, model: RetouchGPT | None = None) -> None:
+        import cv2
         import torch
 
         from retouchgpt.session import RetouchGPT
 
         if settings.threads:
             torch.set_num_threads(settings.threads)
+            cv2.setNumThreads(settings.threads)  # it would take every core in every worker
         self.settings = settings
         self.model = RetouchGPT.from_pretrained(settings.weights) if model is None else model
 

@@ -13,7 +13,7 @@ def run(options: argparse.Namespace) -> int:
     if options.what == "speed":
         from retouchgpt.evaluation.speed import run as measure
 
-        print(measure(options.weights, out=out))
+        print(measure(options.weights, out=out, doc=Path(options.doc) if options.doc else None))
         return 0
     if not options.faces:
         raise BadData("name a folder of aligned faces: --faces FOLDER (index.json, landmarks.npz, ID.jpg).")

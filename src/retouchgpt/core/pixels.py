@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Rec. 709 weights of R, G, B."""
+STRIP = 256
+"""Rows of a large photo that are taken at a time."""
 
 
 def to_float(image: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -20,6 +22,17 @@ def from_float(image: NDArray[np.floating], dtype: type[np.unsignedinteger] = np
     """Floats in [0, 1] (clipped) -> integers of `dtype`, rounded to nearest."""
     top = np.iinfo(dtype).max
     return np.rint(np.clip(image, 0.0, 1.0) * top).astype(dtype)
+
+
+def differing(before: NDArray[np.integer], after: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which pixels differ, (H, W), of two photos (H, W, 3) of one type. Equal strips of rows cost one comparison."""
+    out = np.zeros(before.shape[:2], bool)
+    for y in range(0, len(out), STRIP):
+        a, b = before[y : y + STRIP], after[y : y + STRIP]
+        if a is not b and not np.array_equal(a, b):
+            unlike = a != b
+            out[y : y + STRIP] = unlike[..., 0] | unlike[..., 1] | unlike[..., 2]
+    return out
 
 
 def srgb_to_linear(image: NDArray[np.floating]) -> NDArray[np.float32]:

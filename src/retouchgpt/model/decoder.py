@@ -6,11 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .area import Area, around, pooled, whole
 from .config import SCALES, NetworkConfig
 from .image_encoder import ImageFeatures
 from .imperfection import KINDS, Selection
 from .layers import stack, upsample, zero_conv
 from .surround import surround
+
+CROPPED = 3
+"""Maps, from the finest on, that are computed around the mask alone."""
+PIXELS_REACH = 1
+"""Cells of the finest map around one, on which its pixels depend."""
 
 
 class Decoder(nn.Module):
@@ -29,6 +35,7 @@ class Decoder(nn.Module):
         channels, strides = config.channels, config.strides
         self.factors = [strides[i + 1] // strides[i] for i in range(SCALES - 1)]
         self.limit, self.strides = config.correction_limit, strides
+        self.reach = 1 + 2 * config.decoder_depth
         self.back = nn.ModuleList(nn.Conv2d(config.width, c, 1) for c in channels)
         self.descend = nn.ModuleList(nn.Conv2d(channels[i + 1], channels[i], 1) for i in range(SCALES - 1))
         self.kinds = nn.ModuleList(zero_conv(KINDS, c) for c in channels[:4]) if config.grounded else None
@@ -40,35 +47,64 @@ class Decoder(nn.Module):
         nn.init.constant_(self.share.bias, -3.0)  # type: ignore[arg-type]
         self.gates = nn.ParameterList(torch.zeros(c) for c in channels) if config.learned_gate else None
 
-    def forward(self, image: Tensor, features: ImageFeatures, repaired: Tensor, where: Selection) -> Tensor:
-        way = surround(image, where.mask) - image
+    def forward(
+        self, image: Tensor, features: ImageFeatures, repaired: Tensor, where: Selection, least: float | None = None
+    ) -> Tensor:
+        """least: mask value from which a pixel can change; with it the result is 0 where none can, at less cost."""
+        at = self._areas(features, where.mask, least)
+        pixels = at[0].finer(self.strides[0])
+        way = pixels.of(surround(image, where.mask) - image)
         hint = self.hint(F.pixel_unshuffle(way, self.strides[0]))
         x: Tensor | None = None
         out: Tensor | None = None
         for i in reversed(range(SCALES)):
-            x = self._level(i, x, features.maps[i], repaired[:, :, i], where, hint if i == 0 else None)
+            x = self._level(i, x, features.maps[i], repaired[:, :, i], where, hint if i == 0 else None, at)
             if 1 <= i < 4:
                 colour = self.colours[i - 1](x)
-                out = colour if out is None else upsample(out, self.factors[i]) + colour
+                out = colour if out is None else self._up(out, i, at) + colour
         assert x is not None
         assert out is not None
         fine = F.pixel_shuffle(self.pixels(x), self.strides[0]) if self.strides[0] > 1 else self.pixels(x)
-        raw = fine + upsample(out, self.strides[1])
-        if self.limit == 0:
+        raw = fine + pixels.inside(at[1].finer(self.strides[1]), upsample(out, self.strides[1]))
+        if self.limit:
+            share = F.pixel_shuffle(self.share(x), self.strides[0]).sigmoid()
+            raw = self.limit * torch.tanh((raw + share * way) / self.limit)
+        if pixels == whole(image):
             return raw
-        share = F.pixel_shuffle(self.share(x), self.strides[0]).sigmoid()
-        return self.limit * torch.tanh((raw + share * way) / self.limit)
+        full = raw.new_zeros(image.shape)
+        pixels.of(full)[:] = raw
+        return full
+
+    def _areas(self, features: ImageFeatures, mask: Tensor, least: float | None) -> list[Area]:
+        """What of each map is computed: where a pixel can change, and what that depends on. Coarse maps are cheap."""
+        at = [whole(m) for m in features.maps]
+        # elsewhere than on a CPU to ask where the mask lies would stop the queue of work
+        chosen = around(mask > least) if least is not None and mask.device.type == "cpu" else None
+        if chosen is None:
+            return at
+        need = chosen.grown(1 + PIXELS_REACH, *features.maps[0].shape[-2:])  # enlarging the mask spreads it by a px
+        for i in range(CROPPED):
+            at[i] = need.grown(self.reach, *features.maps[i].shape[-2:])
+            need = at[i].coarser(self.factors[i]).grown(1, *features.maps[i + 1].shape[-2:])
+        return at
+
+    def _up(self, x: Tensor, i: int, at: list[Area]) -> Tensor:
+        """A map of the level above, enlarged to level i."""
+        return at[i].inside(at[i + 1].finer(self.factors[i]), upsample(x, self.factors[i]))
 
     def _level(
-        self, i: int, x: Tensor | None, skip: Tensor, repaired: Tensor, where: Selection, hint: Tensor | None
-    ) -> Tensor:
-        mask = F.adaptive_max_pool2d(where.mask, skip.shape[-2:])
-        coarse = F.adaptive_max_pool2d(where.mask, repaired.shape[-2:])
+        self, i: int, x: Tensor | None, skip: Tensor, repaired: Tensor, where: Selection, hint: Tensor | None,
+        at: list[Area],
+    ) -> Tensor:  # fmt: skip
+        size, grid = skip.shape[-2:], repaired.shape[-2:]
+        mask = at[i].of(pooled(where.mask, *size))
         gate = mask if self.gates is None else mask * self.gates[i].sigmoid()[None, :, None, None]
-        back = upsample(self.back[i](repaired * coarse), skip.shape[-1] // repaired.shape[-1])
-        joined = skip * (1 - gate) + back * mask
+        token = size[1] // grid[1]
+        tokens = at[i].coarser(token).grown(1, *grid)
+        back = upsample(self.back[i](tokens.of(repaired * pooled(where.mask, *grid))), token)
+        joined = at[i].of(skip) * (1 - gate) + at[i].inside(tokens.finer(token), back) * mask
         if x is not None:
-            joined = joined + upsample(self.descend[i](x), self.factors[i])
+            joined = joined + self._up(self.descend[i](x), i, at)
         if self.kinds is not None and i < 4:
-            joined = joined + self.kinds[i](F.adaptive_max_pool2d(where.kinds, skip.shape[-2:]))
+            joined = joined + self.kinds[i](at[i].of(pooled(where.kinds, *size)))
         return self.levels[i](joined if hint is None else joined + hint)

@@ -125,7 +125,8 @@ class RetouchNetwork(nn.Module):
         if scales is not None:
             control = control.scaled(*(s[:, None, ..., None] for s in scales.unbind(1)))
         repaired = self.transformer(features.tokens, F.adaptive_max_pool2d(where.mask, grid), control)
-        decoded = self.decoder(image, features, repaired, where)
+        least = None if torch.is_grad_enabled() else self.config.gate[0]
+        decoded = self.decoder(image, features, repaired, where, least)
         return self.compose(image, decoded, where, control, prompts.logits)._replace(state=repaired)
 
     def compose(

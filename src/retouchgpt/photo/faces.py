@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import ModuleType
 from typing import Any, Protocol
 
 import cv2
@@ -50,7 +54,8 @@ class MediapipeFaces:
     def __init__(self, confidence: float = 0.5) -> None:
         self._lock = threading.Lock()
         with quiet():
-            import mediapipe
+            with postponed("matplotlib", "matplotlib.pyplot"):
+                import mediapipe
 
             solutions = mediapipe.solutions
             self._detector = solutions.face_detection.FaceDetection(
@@ -59,6 +64,8 @@ class MediapipeFaces:
             self._mesh = solutions.face_mesh.FaceMesh(
                 static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=0.3
             )
+            for model in (self._detector, self._mesh):  # their threads begin, and log, after they were made
+                model.process(np.zeros((64, 64, 3), np.uint8))
 
     def find(self, rgb: NDArray[np.uint8]) -> list[Face]:
         with self._lock, quiet():
@@ -234,3 +241,30 @@ def numbered(pixels: NDArray[Any], faces: Sequence[Face], side: int = 1600) -> N
 def shared_finder() -> MediapipeFaces:
     """One finder a process: loading the models costs more than a photo."""
     return MediapipeFaces()
+
+
+class _Postponed(ModuleType):
+    """A module that is imported when something of it is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def postponed(*names: str) -> Iterator[None]:
+    """Within it, modules of these names that are not imported yet stay so: mediapipe imports all of matplotlib, at
+    three times its own cost, for drawings that nobody asks for."""
+    stand_ins = {name: _Postponed(name) for name in names if name not in sys.modules}
+    for name, module in stand_ins.items():
+        sys.modules[name] = module
+        parent, _, child = name.rpartition(".")
+        if parent in stand_ins:
+            setattr(stand_ins[parent], child, module)
+    try:
+        yield
+    finally:
+        for name, module in stand_ins.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]

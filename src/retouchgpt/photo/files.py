@@ -388,12 +388,12 @@ def _encode(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str
         )  # fmt: skip
     elif kind in ("HEIF", "AVIF"):
         _encode_heif(photo, pixels, kind, path, notes)
+    elif kind == "JPEG" and photo.depth == 8:
+        change = jpeg.Change(photo.path if photo.jpeg else None, photo.pixels, pixels, photo.orientation)
+        options = _options(photo, kind, notes)
+        notes.append(jpeg.save(path, change, lambda part: _image(photo, part, None), options))
     else:
-        image, keywords = _eight(photo, pixels, kind, notes)
-        image.save(path, format=kind, **keywords)
-        if kind == "JPEG" and photo.depth == 8:
-            original = photo.path if photo.jpeg is not None else None
-            notes.append(jpeg.settle(path, original, photo.pixels, pixels, photo.orientation))
+        _eight(photo, pixels, kind, notes).save(path, format=kind, **_options(photo, kind, notes))
 
 
 def _encode_heif(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str]) -> None:
@@ -431,16 +431,23 @@ def check_place(out: Path, *, overwrite: bool = False) -> None:
         raise OutputExists(out)
 
 
-def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[Image.Image, dict[str, Any]]:
+def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> Image.Image:
+    """Pixels of 8 bits a channel, with alpha where the format holds it; a palette image where it still is one."""
     if photo.depth == 16:
         pixels = np.rint(pixels / 257.0).astype(np.uint8)
         notes.append(f"{kind} holds 8 bits a channel; the photo had 16")
-    alpha = photo.alpha
+    alpha = photo.alpha if kind != "JPEG" else None
     if alpha is not None and alpha.dtype == np.uint16:
         alpha = np.rint(alpha / 257.0).astype(np.uint8)
-    if alpha is not None and kind == "JPEG":
+    if kind in ("PNG", "TIFF") and photo.palette is not None and photo.indices is not None:
+        return png.with_palette(photo.palette, photo.indices, photo.pixels, pixels, notes)
+    return _image(photo, pixels, alpha)
+
+
+def _options(photo: Photo, kind: str, notes: list[str]) -> dict[str, Any]:
+    """Pillow's options that code a photo of 8 bits as it was, with all that it said."""
+    if photo.alpha is not None and kind == "JPEG":
         notes.append("JPEG holds no alpha channel; it was left out")
-        alpha = None
     keywords: dict[str, Any] = {}
     if photo.icc and (photo.mode != "CMYK"):
         keywords["icc_profile"] = photo.icc
@@ -467,9 +474,7 @@ def _eight(photo: Photo, pixels: Pixels, kind: str, notes: list[str]) -> tuple[I
             keywords["compression"] = "tiff_lzw"
         if photo.xmp:
             keywords["tiffinfo"] = {tiff.XMP: photo.xmp}
-    if kind in ("PNG", "TIFF") and photo.palette is not None and photo.indices is not None:
-        return png.with_palette(photo.palette, photo.indices, photo.pixels, pixels, notes), keywords
-    return _image(photo, pixels, alpha), keywords
+    return keywords
 
 
 def _image(photo: Photo, pixels: Pixels, alpha: Pixels | None) -> Image.Image:

@@ -13,6 +13,7 @@ from retouchgpt import __version__
 from retouchgpt.core.errors import AgentMissing, BadSession
 from retouchgpt.core.facts import Facts
 from retouchgpt.core.plan import EditPlan
+from retouchgpt.model import llama
 from retouchgpt.model.agent import Agent, load_agent
 from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, sha256, shipped
 from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
@@ -83,7 +84,7 @@ class RetouchGPT(HubMixin):
 
         place = weights_folder(folder, **hub)
         network = from_pretrained(place)
-        own = AnswerWriter(place / LLM)
+        own = AnswerWriter(*llama.load(place / LLM)) if llama.covers(place / LLM) else AnswerWriter(place / LLM)
         network.embedding.attach(own.model)
         writer = own if llm is None else AnswerWriter(llm, precision=precision, lora=lora)
         return cls(

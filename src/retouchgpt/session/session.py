@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from retouchgpt.core.errors import BadSession, NoSuchFace
 from retouchgpt.core.facts import Facts, Finding
 from retouchgpt.core.people import addressed
+from retouchgpt.core.pixels import differing
 from retouchgpt.core.plan import Edit, EditPlan
 from retouchgpt.core.vocabulary import ALL, IMPERFECTIONS, spoken
 from retouchgpt.language.dialogue import adjusted
@@ -394,7 +395,7 @@ class Session:
             answer=answer,
             plan=plan,
             faces=told,
-            changed=bool((rendered.pixels != self.photo.pixels).any()) if rendered.mask.any() else False,
+            changed=bool(differing(self.photo.pixels, rendered.pixels).any()) if rendered.mask.any() else False,
             instruction=instruction,
             photo=self._about_photo(),
             timings=timings,
