@@ -42,8 +42,8 @@ from retouchgpt.training.state import AVERAGED, STATE, STEP
 from retouchgpt.training.trainer import Trainer
 
 from .cases import Case, make_case, painted_faces
-from .metrics import Image, Mask, error, kept, psnr
 from .methods import UNTOUCHED
+from .metrics import Image, Mask, error, kept, psnr
 from .tally import Tally
 
 SHIPPED = "shipped"
@@ -144,7 +144,7 @@ def window(case: Case, side: int) -> Window:
     small = cv2.resize(case.alphas[case.kind][cut], (side // 2, side // 2), interpolation=cv2.INTER_AREA)
     alpha = torch.from_numpy(small.astype(np.float32))[None, None]
     crop = Crop(
-        _tensor(image), _tensor(target), words[:, :, None, None] * alpha, torch.zeros(1, len(IMPERFECTIONS), *alpha.shape[2:]),
+        _tensor(image), _tensor(target), words[:, :, None, None] * alpha, alpha * words[:, :, None, None] * 0,
         torch.ones_like(alpha), words, places(torch.from_numpy(regions[None])),
     )  # fmt: skip
     own = (x[cut] for x in (case.asked, case.unasked, case.there))

@@ -46,8 +46,8 @@ class NetworkConfig:
     local_contrast: gain of the second input, each pixel against the skin around it (ours); 0 leaves it out (paper).
     imperfection_depth: residual blocks of the maps' finest level; the encoder has its own there (ours, grounded only).
     places: the imperfection maps are told where on the face they look (ours, grounded IIP only).
-    mutual, pifm: the paper's mutual attention between pairs of scales, and its imperfection feature modification (alpha,
-    beta, gamma, and the leaning of queries, keys and values by the mask); False for the ablations without them.
+    mutual, pifm: the paper's mutual attention between pairs of scales, and its imperfection feature modification
+    (alpha, beta, gamma, and the leaning of queries, keys and values by the mask); False for the ablations.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What judges the further terms, by a recipe: LPIPS, a CLIP, an image model that knows faces; all from local folders."""
+"""What judges the further terms, by a recipe: LPIPS, a CLIP, an image model that knows faces; from local folders."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ class ClipJudge:
             hook.remove()
 
     def text(self, sentences: Sequence[str]) -> Tensor:
-        tokens = self.tokenizer(list(sentences), padding=True, truncation=True, return_tensors="pt").to(self.model.device)
+        tokens = self.tokenizer(list(sentences), padding=True, truncation=True, return_tensors="pt").to(
+            self.model.device
+        )
         with torch.no_grad():
             hidden = self.model.text_model(**tokens).pooler_output  # type: ignore[union-attr, operator]
             return F.normalize(self.model.text_projection(hidden), dim=1)  # type: ignore[union-attr, operator]

@@ -108,9 +108,7 @@ def _repair_terms(crop: Crop, image: Tensor, region: Tensor, weights: LossWeight
     return terms
 
 
-def _photos(
-    shown: Shown, crop: Crop, image: Tensor, region: Tensor, labels: Tensor | None, recipe: Recipe
-) -> Photos:
+def _photos(shown: Shown, crop: Crop, image: Tensor, region: Tensor, labels: Tensor | None, recipe: Recipe) -> Photos:
     wanted, unwanted = sentences(crop.words) if recipe.losses.text else ((), ())
     if shown.logits is not None and labels is not None:
         labels = F.pad(labels, (shown.logits.shape[1] - labels.shape[1], 0), value=IGNORED)

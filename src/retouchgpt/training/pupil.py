@@ -18,8 +18,9 @@ from .batches import Crop
 class Lesson(NamedTuple):
     """How one pass is taught. The first `repairs` rows are repaired, the first `predicted` of them under the predicted
     mask. The last `unnamed` of them are told where the mask lies but not of which kind it is: what it takes to tell a
-    mole from a red patch then comes from the picture and, through the LLM's prompts, from the words. seeing: whether the
-    maps are learned. located: False edits wherever the instruction reaches. logits: whether the LLM's are wanted."""
+    mole from a red patch then comes from the picture and, through the LLM's prompts, from the words. seeing: whether
+    the maps are learned. located: False edits wherever the instruction reaches. logits: whether the LLM's are wanted.
+    """
 
     repairs: int
     predicted: int = 0
@@ -66,9 +67,7 @@ class Pupil(RetouchNetwork):
         return shown._replace(image=out.image, mask=out.mask, logits=out.logits if lesson.logits else None)
 
 
-def sees(
-    network: RetouchNetwork, features: ImageFeatures, crop: Crop, text: Tensor | None
-) -> tuple[Tensor, ...]:
+def sees(network: RetouchNetwork, features: ImageFeatures, crop: Crop, text: Tensor | None) -> tuple[Tensor, ...]:
     """Logits of the imperfection masks, finest first; see Shown.maps."""
     if network.config.grounded:
         return (network.imperfection(features, crop.places).float(),)

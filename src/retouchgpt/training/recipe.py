@@ -9,7 +9,6 @@ from typing import Any
 
 from retouchgpt.core.errors import BadData
 
-
 GREEK = {"kappa": "mask", "zeta": "adversarial"}
 """The paper's letters, by our reading of what each weighs; a recipe may use either name."""
 MASK_FORMS = ("focal", "l1")
@@ -66,8 +65,8 @@ class Recipe:
     located: False lets the edit go anywhere that the instruction reaches (the ablation without IIP).
     validate_every, save_every: in steps. workers: loader processes. threads: of torch. tensorboard: also log there.
     mask_form: focal (ours) or l1 (the paper's). perceptual: auto, alex, vgg or stand-in. clip_model, identity_model:
-    folders of a CLIP and of an image model that knows faces, for the terms text and identity. critic_width, critic_rate:
-    channels of the discriminator's first level, and its learning rate.
+    folders of a CLIP and of an image model that knows faces, for the terms text and identity. critic_width,
+    critic_rate: channels of the discriminator's first level, and its learning rate.
     """
 
     name: str

@@ -78,9 +78,7 @@ def resume(
         load(str(state))
         exact = state / EXACT
         # runs from before these files were written have the averaged weights beside the state only
-        averaged.load_state_dict(
-            load_file(exact) if exact.is_file() else from_pretrained(out / AVERAGED).state_dict()
-        )
+        averaged.load_state_dict(load_file(exact) if exact.is_file() else from_pretrained(out / AVERAGED).state_dict())
         if critic is not None and (state / CRITIC).is_file():
             critic.load(load_file(state / CRITIC))
         return int(json.loads((state / STEP).read_text())["step"])

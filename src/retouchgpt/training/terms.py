@@ -22,6 +22,8 @@ from .recipe import LossWeights
 
 IGNORED = -100
 """Label of a token that is not the assistant's."""
+
+
 class Photos(NamedTuple):
     """What the terms look at. retouched, target, source: (B, 3, H, W) in [0, 1]. region: (B, 1, H, W), where something
     was edited or should have been. wanted, unwanted: a sentence a row, that fits the target and that fits the source.

@@ -6,8 +6,8 @@ import json
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +102,7 @@ class Trainer:
     def _prepared(self, pupil: Pupil) -> tuple[Any, Any]:
         for name in self.recipe.rests:
             pupil.get_submodule(name).requires_grad_(False)
-        optimiser = torch.optim.Adam(
-            _groups(pupil, self.recipe), lr=self.recipe.learning_rate, betas=self.recipe.betas
-        )
+        optimiser = torch.optim.Adam(_groups(pupil, self.recipe), lr=self.recipe.learning_rate, betas=self.recipe.betas)
         pupil.train()
         if not self._sharded:  # shards are flat, whatever the layout
             pupil.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -135,8 +133,8 @@ class Trainer:
         bar = tqdm(
             total=self.recipe.steps, initial=self.step, unit="step", desc=self.recipe.name, disable=not main
         )  # with the time that is left
-        with _graceful(self), bar:
-            for crop in self._loader():
+        with _graceful(self), bar, closing(self._loader()) as crops:  # loader processes end with it, whatever happens
+            for crop in crops:
                 values = self._train_step(crop)
                 self.step += 1
                 bar.update()
@@ -153,7 +151,7 @@ class Trainer:
             self.board.close()
         return self.out / AVERAGED
 
-    def _loader(self) -> Iterator[Crop]:
+    def _loader(self) -> Generator[Crop, None, None]:
         recipe, accelerator = self.recipe, self.accelerator
         loader = DataLoader(
             self.crops,
@@ -167,8 +165,10 @@ class Trainer:
         try:
             for crop in loader:
                 yield Crop(*(x.to(accelerator.device) for x in crop))
+            return
         except BadData as error:  # a worker's comes with its traceback
-            raise BadData(str(error).strip().splitlines()[-1].removeprefix(f"{BadData.__module__}.{BadData.__name__}: ")) from error
+            said = str(error).strip().splitlines()[-1].removeprefix(f"{BadData.__module__}.{BadData.__name__}: ")
+        raise BadData(said)  # out here, so that nothing of the loader lives on in the error's traceback
 
     def _train_step(self, crop: Crop) -> dict[str, float]:
         recipe, slots = self.recipe, self.recipe.accumulate * self.accelerator.num_processes
@@ -306,7 +306,7 @@ def _resting(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _reader(recipe: Recipe, network: RetouchNetwork) -> Reader | None:
-    """The text encoder, which only the fused IIP needs. Raises WeightsMissing, or BadData where its width is another."""
+    """The text encoder, for the fused IIP only. Raises WeightsMissing, or BadData where its width is another."""
     if network.config.grounded or not recipe.located:
         return None
     encoder = load_text_encoder(recipe.text_encoder or None)
