@@ -25,7 +25,8 @@ from retouchgpt.training.trainer import Trainer
 NONE = LossWeights(mask=0, dice=0, reconstruction=0, texture=0)
 ALL = Recipe(
     name="one step", size="tiny", seed=3, crop=64, batch=2, repair_batch=2, steps=1, warmup=0, learning_rate=1e-2,
-    ema=0.0, teacher_steps=0, predicted_masks=0.0, precision="no", workers=0, threads=1, perceptual="stand-in", losses=NONE,
+    ema=0.0, teacher_steps=0, predicted_masks=0.0, precision="no", workers=0, threads=1, perceptual="stand-in",
+    losses=NONE,
 )  # fmt: skip
 """Seed 3: both crops show something that is asked for."""
 

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
 from retouchgpt.core.errors import BadData
@@ -71,9 +70,8 @@ def same(place: Path, run: Path) -> None:
     begun = create("tiny", seed=0).state_dict()
     first, second = (from_pretrained(r / "averaged").state_dict() for r in (place / "one", run))
     for name, value in first.items():
-        moved = (value - begun[name]).abs().max() if value.is_floating_point() else torch.zeros(())
-        if name.startswith("decoder") and moved > 1e-5:
-            assert (value - second[name]).abs().max() < 0.1 * moved, name
+        if name.startswith("decoder"):
+            assert (value - second[name]).abs().mean() < 0.05 * (value - begun[name]).abs().mean() + 1e-6, name
 
 
 def test_two_processes_train_like_one(alone: Path) -> None:

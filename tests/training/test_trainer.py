@@ -117,7 +117,7 @@ def test_two_passes_a_step_are_one_of_twice_the_size(cache: Path, tmp_path: Path
     begun = dict(create("tiny", seed=0).named_parameters())
     for (name, a), b in zip(whole._bare().named_parameters(), parts._bare().parameters(), strict=True):
         if name.startswith("decoder"):
-            assert (a - b).abs().max() < 0.05 * (a - begun[name]).abs().max() + 1e-5, name
+            assert (a - b).abs().mean() < 0.05 * (a - begun[name]).abs().mean() + 1e-6, name
 
 
 def test_processes_and_passes_share_a_steps_crops() -> None:

@@ -58,8 +58,8 @@ class WindowAttention(nn.Module):
     """Attention in 3-D windows over (scale, height, width), queries and keys from two views of the features.
 
     Over pairs of scales it is self attention on both beside mutual attention, each scale asking the other; over all
-    six, or without `mutual`, it is self attention alone. Places are told apart by a learned embedding of the position in
-    the window: a learned bias on the attention scores would shut the fused kernels out of training.
+    six, or without `mutual`, it is self attention alone. Places are told apart by a learned embedding of the position
+    in the window: a learned bias on the attention scores would shut the fused kernels out of training.
     """
 
     def __init__(self, width: int, heads: int, scales: int, window: int, mutual: bool = True) -> None:
