@@ -162,13 +162,16 @@ class Trainer:
             worker_init_fn=_deaf,
             prefetch_factor=4 if recipe.workers else None,
         )
+        crops = iter(loader)
         try:
-            for crop in loader:
+            for crop in crops:
                 yield Crop(*(x.to(accelerator.device) for x in crop))
-            return
         except BadData as error:  # a worker's comes with its traceback
             said = str(error).strip().splitlines()[-1].removeprefix(f"{BadData.__module__}.{BadData.__name__}: ")
-        raise BadData(said)  # out here, so that nothing of the loader lives on in the error's traceback
+            raise BadData(said) from error
+        finally:
+            if recipe.workers:  # they are deaf to signals, so an error that holds the iterator would keep them for ever
+                crops._shutdown_workers()  # type: ignore[attr-defined]
 
     def _train_step(self, crop: Crop) -> dict[str, float]:
         recipe, slots = self.recipe, self.recipe.accumulate * self.accelerator.num_processes
