@@ -6,7 +6,7 @@ WORKDIR /src
 RUN python -m venv /opt/retouchgpt
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN /opt/retouchgpt/bin/pip install --no-cache-dir ".[server,jpeg]"
+RUN /opt/retouchgpt/bin/pip install --no-cache-dir ".[server,jpeg,layers]"
 
 FROM python:3.12-slim-bookworm
 # what OpenCV's and mediapipe's wheels expect of the system

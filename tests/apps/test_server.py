@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("fastapi")
 
@@ -74,13 +76,19 @@ def test_a_session_from_photo_to_result_and_away(client: TestClient, portrait: A
     assert mask.shape == before.shape[:2]
     assert (after != before).any()
     assert np.array_equal(after[mask == 0], before[mask == 0])
+    for kind, first in (("tif", b"II"), ("psd", b"8BPS")):
+        layered = client.get(f"{url}/layers", params={"format": kind})
+        assert (layered.status_code, layered.content[: len(first)]) == (200, first)
+        if kind == "tif":
+            assert np.array_equal(tifffile.imread(io.BytesIO(layered.content)), after)
     assert client.get(url).json()["steps"] == ["remove the acne"]
     assert client.post(f"{url}/undo").json()["changed"] is False
     assert np.array_equal(pixels_of(client.get(f"{url}/result").content), before)
+    assert np.array_equal(tifffile.imread(io.BytesIO(client.get(f"{url}/layers").content)), before)
     assert client.post(f"{url}/redo").json()["changed"] is True
     assert client.post(f"{url}/reset").json()["changed"] is False
     assert client.delete(url).status_code == 204
-    for path in (url, f"{url}/result", f"{url}/mask"):
+    for path in (url, f"{url}/result", f"{url}/mask", f"{url}/layers"):
         assert client.get(path).status_code == 404
 
 

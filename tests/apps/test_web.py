@@ -19,6 +19,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from retouchgpt.apps.retouch import EQUAL_STEPS
+from retouchgpt.apps.web_view import WHOLE, window
+from retouchgpt.apps.web_view import picture as view_picture
 from retouchgpt.session import RetouchGPT
 from retouchgpt.session.revision import Ticked, for_faces, ticked, with_strength
 from tests.apps.web_browser import (
@@ -150,6 +153,35 @@ def test_from_upload_to_download_the_pixels_are_the_sessions(
     assert np.array_equal(replayed(model, photo, script), first.image)
 
 
+def test_steps_can_be_looked_at_one_by_one(page: Any, model: RetouchGPT, photo: Path, tmp_path: Path) -> None:
+    session = model.open(photo, "all")
+    upload(page, photo)
+    at_once = session.instruct(ALL)
+    say(page, ALL, at_once.answer)
+    assert not page.locator("#step").is_visible()
+    session.walk(model.pace(EQUAL_STEPS))
+    walked = session.again("Retouch in steps.")
+    answered(page, lambda: page.locator("#walk input").press("Space"), walked.answer)
+    steps = page.locator("#step input[type=radio]")
+    assert steps.count() == session.step_count > 0
+    assert page.locator("#status", has_text="equal steps").is_visible()
+    assert np.array_equal(pixels(download(page, "Download photo", tmp_path)), walked.image)
+    shown = page.get_attribute(".rg-after", "src")
+    steps.first.check()
+    if session.step_count > 1:
+        page.wait_for_function("s => document.querySelector('.rg-after').getAttribute('src') !== s", arg=shown)
+    to = window(WHOLE, [f.face for f in session.faces], session.photo.extent)
+    address = page.evaluate("document.querySelector('.rg-after').src")
+    assert page.request.get(address).body() == view_picture(session.step(1), to, session.photo)[1]
+    assert np.array_equal(pixels(download(page, "Download photo", tmp_path)), walked.image)
+    session.walk(None)
+    back = session.again("Retouch at once.")
+    assert np.array_equal(back.image, at_once.image)
+    answered(page, lambda: page.locator("#walk input").press("Space"), back.answer)
+    assert not page.locator("#step").is_visible()
+    assert np.array_equal(pixels(download(page, "Download photo", tmp_path)), at_once.image)
+
+
 def replayed(model: RetouchGPT, photo: Path, script: Path) -> np.ndarray:
     from retouchgpt.session.saved import read_script, turn_from_json
 
@@ -201,8 +233,6 @@ def test_ticked_findings_and_a_painted_mask(page: Any, model: RetouchGPT, photo:
 
 
 def window_box(session: Any) -> tuple[int, int, int, int]:
-    from retouchgpt.apps.web_view import window
-
     return tuple(window("Face 1 at 100 %", [f.face for f in session.faces], session.photo.extent).box)
 
 

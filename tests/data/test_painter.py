@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,39 @@ from retouchgpt.core.errors import BadData
 from retouchgpt.core.geometry import Extent
 from retouchgpt.core.vocabulary import IMPERFECTIONS, NAMED_REGIONS
 from retouchgpt.data.cache import Faces, PaintedCache, paint_ahead
-from retouchgpt.data.canvas import Canvas, from_log, to_log
+from retouchgpt.data.canvas import Canvas, from_log, mean_of_channels, to_log
+from retouchgpt.data.dose import middle, quantile, slopes
 from retouchgpt.data.native import stack_by_kind
 from retouchgpt.data.painter import TRAIN, VALIDATION, PainterConfig, paint, paint_kind
 from retouchgpt.photo.regions import protected_map
 
 STILL = PainterConfig(nothing=0.0, blur=(0.0, 0.0), noise=(0.0, 0.0), raw=1.0)
 """A camera that changes nothing."""
+
+
+@pytest.mark.parametrize("size", [3, 4, 7, 40, 41])
+def test_fast_statistics_are_numpys(size: int) -> None:
+    """The painter's pictures depend on these to the bit."""
+    draws = np.random.default_rng(size).standard_normal((size, size + 2, 3)).astype(np.float32)
+    assert np.array_equal(mean_of_channels(draws), draws.mean(2))
+    for ours, theirs in zip(slopes(draws[..., 0]), np.gradient(draws[..., 0]), strict=True):
+        assert np.array_equal(ours, theirs)
+    for n in range(1, size):
+        flat = draws[0, :n, 0]
+        assert middle(flat) == float(np.median(flat))
+        assert quantile(flat, 0.85) == float(np.percentile(flat, 85))
+
+
+def test_a_window_of_a_difference_is_the_whole(face: Any) -> None:
+    painted = paint(*face, 21, PainterConfig(kinds=(6, 6), nothing=0.0, blur=(0.6, 0.7)))
+    for kind in {m.kind for m in painted.marks}:
+        rest = painted.canvas.log.copy()
+        added = np.zeros_like(rest)
+        for mark in painted.marks:
+            if mark.kind != kind:
+                added[mark.window] += mark.delta
+        whole = painted.camera.soften(painted._rendered.clip(0, 1) - from_log(rest + added).clip(0, 1)) * 255
+        assert np.abs(painted.difference(lambda m, k=kind: m.kind == k) - whole).max() < 0.01  # type: ignore[misc]
 
 
 def test_log_and_back_is_the_same_byte() -> None:
@@ -136,3 +163,19 @@ def test_cache_reads_back_what_was_painted(faces_folder: Path, tmp_path: Path) -
 def test_a_folder_that_is_no_faces_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=str(tmp_path)):
         Faces(tmp_path)
+
+
+def test_placebos_change_no_mark_and_no_target_takes_them(face: Any) -> None:
+    plain, laid = (paint(*face, 6, replace(TRAIN, nothing=0.0, placebos=(n, n))) for n in (0, 30))
+    assert not plain.placebos
+    assert len(laid.placebos) > 3
+    assert [(m.kind, m.x, m.y) for m in plain.marks][:1] == [(m.kind, m.x, m.y) for m in laid.marks][:1]
+    still = paint(*face, 6, replace(STILL, nothing=1.0, placebos=(30, 30)))
+    change = np.abs(still.image.astype(int) - face[0].astype(int)).max(2)
+    for placebo in still.placebos:
+        assert change[int(placebo.y), int(placebo.x)] < 40, "skin on skin"
+    assert change.max() > 3
+    assert np.array_equal(still.clean, still.image), "nothing to take away"
+    assert not still.kind_maps().any()
+    again = paint(*face, 6, replace(STILL, nothing=1.0, placebos=(30, 30)))
+    assert np.array_equal(still.image, again.image)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from retouchgpt.core.errors import BadData
+from retouchgpt.data.painter import paint
 from retouchgpt.data.pairs import (
+    LARGEST_SHIFT,
     SPLITS,
     Pair,
     checked,
@@ -77,6 +80,38 @@ def test_wrong_copies_are_named(copy: Path) -> None:
         ffhqr(copy, "validation")
 
 
+def test_verification_tells_why_a_split_does_not_count(copy: Path) -> None:
+    (copy / "train" / "source" / "00000.png").unlink()
+    (copy / "test" / "target" / "63000.png").write_bytes(b"cut")
+    result = verify(copy)
+    assert result.counts == {"train": 0, "validation": 2, "test": 1}
+    assert "00000.png has no partner" in result.problems[0]
+    assert any(w.endswith("63000.png") for w in result.wrong_size)
+    assert not result.complete
+
+
+def test_verification_goes_on_after_a_kill(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, read = tmp_path / "sizes.jsonl", list[Path]()
+
+    def reading(path: Path) -> tuple[int, int]:
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        read.append(path)
+        return 1024, 1024
+
+    monkeypatch.setattr("retouchgpt.data.pairs.png_size", reading)
+    with pytest.raises(KeyboardInterrupt):
+        verify(copy, index)
+    first, read[:] = read.copy(), []
+    index.write_text(index.read_text() + '{"file": "half a li')
+    monkeypatch.setattr("retouchgpt.data.pairs.png_size", lambda p: read.append(p) or (1024, 1024))
+    result = verify(copy, index)
+    assert (len(read), set(read) & set(first)) == (7, set()), "the three that were read are not read again"
+    assert result.wrong_size == ()
+    with pytest.raises(BadData, match="index of something else"):
+        verify(copy / "train", index)
+
+
 def test_folder_pairs_by_name(tmp_path: Path) -> None:
     save(tmp_path / "a" / "sub" / "x.png", textured())
     save(tmp_path / "b" / "sub" / "x.jpg", textured())
@@ -87,6 +122,15 @@ def test_folder_pairs_by_name(tmp_path: Path) -> None:
         list(folder_pairs(tmp_path / "a", tmp_path / "b"))
     with pytest.raises(BadData, match="no pictures"):
         list(folder_pairs(tmp_path / "b" / "none", tmp_path / "b"))
+    save(tmp_path / "b" / "y.png", textured())
+    save(tmp_path / "b" / "extra [1].png", textured())
+    with pytest.raises(BadData, match=r"extra \[1\]\.png has no partner"):
+        list(folder_pairs(tmp_path / "a", tmp_path / "b"))
+    save(tmp_path / "a" / "extra [1].jpg", textured())
+    assert [p.name for p in folder_pairs(tmp_path / "a", tmp_path / "b")] == ["extra [1]", "sub/x", "y"]
+    save(tmp_path / "a" / "y.jpg", textured())
+    with pytest.raises(BadData, match="one name"):
+        list(folder_pairs(tmp_path / "a", tmp_path / "b"))
 
 
 def test_soft_mask_follows_the_difference() -> None:
@@ -107,6 +151,16 @@ def test_an_unretouched_pair_gives_zeros_not_noise() -> None:
     after[3, 3] = 101
     assert difference(before, after).max() == 0
     assert positions(soft_mask(before, after)) == ()
+
+
+def test_a_zoom_and_a_turn_are_misalignments_a_retouch_is_none(face: Any) -> None:
+    before = paint(*face, 4).image
+    after = cv2.bilateralFilter(face[0], 9, 40, 9)
+    assert shift(before, after) < 0.2 * LARGEST_SHIFT
+    for turn, zoom in ((0, 1.04), (2, 1.0)):
+        matrix = cv2.getRotationMatrix2D((256, 256), turn, zoom)
+        moved = cv2.warpAffine(after, matrix, (512, 512), borderMode=cv2.BORDER_REFLECT)
+        assert shift(before, moved) > LARGEST_SHIFT, "the outer parts have moved, if not the middle"
 
 
 def test_alignment_and_identity_are_checked(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from retouchgpt.data.showcase import CELL, COLUMNS, sheet, speed
+from retouchgpt.data.showcase import CELL, COLUMNS, samples_of, sheet, speed
 
 
 def test_a_sheet_shows_clean_skin_then_paintings(face: Any) -> None:
@@ -20,5 +22,12 @@ def test_a_sheet_shows_clean_skin_then_paintings(face: Any) -> None:
 
 
 def test_speed_counts_coding_as_well(face: Any) -> None:
-    measured = speed(*face, samples=1)
+    measured = speed([face])
     assert 0 < measured.cached < measured.painted
+
+
+def test_speed_paints_what_training_would(faces_folder: Path) -> None:
+    crops = samples_of(faces_folder, 2)
+    assert [image.shape for image, _ in crops] == [(512, 512, 3)] * 2
+    with pytest.raises(ValueError, match="at least one"):
+        speed([])

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retouchgpt.core.errors import BadData
+from retouchgpt.evaluation import documents, native_size
 from retouchgpt.evaluation.cases import painted_faces
-from retouchgpt.evaluation.video import CLEAN, UNTOUCHED, Motion, PaintedClip, measure, run
+from retouchgpt.evaluation.video import CLEAN, PLACE, UNTOUCHED, Motion, PaintedClip, measure, run
+from retouchgpt.photo.frames import rounded
 from tests.fakes import acne_network
 
 pytest.importorskip("av")
@@ -56,3 +59,28 @@ def test_all_methods_stand_in_one_table(faces_folder: Path, tmp_path: Path) -> N
     assert f"| {UNTOUCHED} |" in (tmp_path / "video.md").read_text()
     assert json.loads((tmp_path / "video.json").read_text())["frames"] == 3
     assert (tmp_path / "video_0.jpg").stat().st_size > 10_000
+
+
+def test_a_rounded_edit_is_as_steady_as_an_exact_one(clip: PaintedClip) -> None:
+    added = clip.face.painted.clean.astype(np.float32) - clip.face.painted.image
+    pictures = [clip.picture(t) for t in range(3)]
+    exact = [p + 0.4 * clip.motion.render(added, t) * clip.motion.light(t) for t, p in enumerate(pictures)]
+    plain, ours = (measure(clip, [way(f) for f in exact]) for way in (np.rint, rounded))
+    assert plain.warped > 1.005 * ours.unrounded, "rounding adds noise"
+    assert ours.warped < 1.003 * measure(clip, exact).unrounded
+    assert ours.removal == pytest.approx(plain.removal, abs=0.005)
+
+
+def test_documents_take_a_table_between_their_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- a -->\nold\n<!-- end of a -->\nafter\n")
+    documents.put(page, "a", "new\n")
+    documents.put(page, "a", "newer")
+    assert page.read_text() == "before\n<!-- a -->\nnewer\n<!-- end of a -->\nafter\n"
+    with pytest.raises(BadData, match="no place"):
+        documents.check(page, "b")
+
+
+@pytest.mark.parametrize(("name", "place"), [("files.md", native_size.PLACE), ("video.md", PLACE)])
+def test_the_documents_have_their_places(name: str, place: str) -> None:
+    documents.check(Path(__file__).parents[2] / "docs" / name, place)

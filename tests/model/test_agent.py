@@ -180,7 +180,13 @@ def test_session_walks_in_steps_and_the_last_is_its_image(engine: Any, portrait:
     assert len(session.steps()) == 1
     assert np.array_equal(session.steps()[0], at_once)
     session.walk(engine.pace(3))
+    states = session.turns
+    again = session.again("in steps")
+    assert session.walks
+    assert session.turns is states, "a pace is no instruction"
+    assert again.faces[0].facts.edited, "told of what is in force"
     steps = session.steps()
+    assert np.array_equal(again.image, steps[-1])
     assert 1 < len(steps) <= 3
     rendered = session.render()
     assert np.array_equal(steps[-1], rendered.pixels)
@@ -191,6 +197,7 @@ def test_session_walks_in_steps_and_the_last_is_its_image(engine: Any, portrait:
     assert np.array_equal(session.render().pixels, at_once)
     session.undo()
     assert session.steps() == []
+    assert not session.again("at once").changed
 
 
 def test_the_agent_is_followed(engine: Any, portrait: Any, tmp_path: Path) -> None:

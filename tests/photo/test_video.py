@@ -20,7 +20,7 @@ from retouchgpt.core.errors import (
     UnsupportedVideo,
 )
 from retouchgpt.core.geometry import Box, Extent
-from retouchgpt.photo.frames import frame_of
+from retouchgpt.photo.frames import LEAN, frame_of, rounded
 from retouchgpt.photo.segments import Packet, Segments, State
 from retouchgpt.photo.video import Clip, as_stored, open_clip, quarter_turns, upright
 from retouchgpt.photo.video_out import Coder, check_clip_output, check_streams, choose_coding, copy_clip, write_clip
@@ -254,3 +254,14 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_rounding_leans_only_near_half_way() -> None:
+    values = np.random.default_rng(0).normal(100, 3, (64, 64)).astype(np.float32)
+    whole = np.rint(values)
+    assert np.array_equal(rounded(whole), whole)
+    off = np.abs(rounded(values) - values)
+    assert off.max() <= 0.5 + LEAN + 1e-4
+    moved = rounded(values) != whole
+    assert 0.03 < moved.mean() < 0.07, "half of those within LEAN of half way"
+    assert rounded(values).std() < whole.std()

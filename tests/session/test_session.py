@@ -20,6 +20,7 @@ from retouchgpt.core.errors import (
 )
 from retouchgpt.core.geometry import Extent
 from retouchgpt.core.plan import EditPlan
+from retouchgpt.photo.composite import frame_box
 from retouchgpt.photo.regions import protected_map
 from retouchgpt.session import RetouchGPT, Session
 from tests.fakes import Planner, Writer, acne_network
@@ -61,6 +62,17 @@ def test_sixteen_bits_stay_sixteen_bits(engine: RetouchGPT, portrait: Any) -> No
     assert result.image.dtype == np.uint16
     assert np.array_equal(result.image[result.mask == 0], deep[result.mask == 0])
     assert len(np.unique(result.image[result.mask > 0] % 257)) > 50, "the repair has more than 8 bits"
+
+
+def test_a_black_and_white_photo_stored_in_colour_stays_without_colour(engine: RetouchGPT, portrait: Any) -> None:
+    grey = np.repeat(cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    for photo in (grey, grey.astype(np.uint16) * 257):
+        result = engine.open(photo).instruct("remove the acne")
+        assert result.changed
+        assert np.array_equal(result.image.min(2), result.image.max(2))
+    result = engine.open(portrait).instruct("remove the acne")
+    change = result.image.astype(int) - portrait
+    assert (change.min(2) != change.max(2)).any(), "in a colour photo the correction has a colour"
 
 
 def test_same_photo_instruction_and_seed_give_the_same_pixels(engine: RetouchGPT, portrait: Any) -> None:
@@ -244,3 +256,19 @@ def test_a_face_that_was_not_opened_is_opened_when_named(engine: RetouchGPT, cou
     assert np.array_equal(session.undo().image, first.image)
     with pytest.raises(NoSuchFace, match="2 found"):
         session.instruct("face 3: remove the acne")
+
+
+def test_of_faces_whose_frames_overlap_no_pixel_is_corrected_twice(engine: RetouchGPT, portrait: Any) -> None:
+    close = np.concatenate([portrait[:, 150:300], portrait[:, 150:300][:, ::-1]], 1)
+    session = engine.open(close, "all")
+    extent = Extent(close.shape[1], close.shape[0])
+    left, right = sorted(frame_box(f.alignment, f.crop.shape[-1], extent) for f in session.faces)
+    assert left.x1 > right.x0 + 20, "both see the same skin"
+    both = session.instruct("remove the acne").image
+    alone = [engine.open(close, which).instruct("remove the acne").image for which in ("1", "2")]
+    assert all((a != close).any() for a in alone)
+    either = (both == alone[0]).all(2) | (both == alone[1]).all(2)
+    assert either.all(), "each pixel is as one face's repair alone leaves it"
+    for own in alone:
+        changed = (own != close).any(2)
+        assert ((both == own).all(2) & changed).any()

@@ -99,9 +99,11 @@ class Worker:
 def _opened(place: str, source: Path) -> Photo:
     """The photo of a case. Raises what open_photo raises, telling of the case's place instead of a temporary file."""
     from retouchgpt.photo.files import open_photo
+    from retouchgpt.photo.quiet import quiet
 
     try:
-        return open_photo(source)
+        with quiet():
+            return open_photo(source)
     except RetouchError as error:
         if not places.is_remote(place):
             raise

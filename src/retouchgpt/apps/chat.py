@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from retouchgpt.core.errors import RetouchError
 from retouchgpt.core.vocabulary import IMPERFECTIONS, NAMED_REGIONS, spoken
 from retouchgpt.photo.files import open_photo, save_photo
+from retouchgpt.photo.quiet import quiet
 
 if TYPE_CHECKING:
     from retouchgpt.session import Session
@@ -31,7 +32,8 @@ HELP = (
 def run(options: argparse.Namespace) -> int:
     from retouchgpt.session import RetouchGPT
 
-    photo = open_photo(options.photo)
+    with quiet():
+        photo = open_photo(options.photo)
     folder = Path(options.out) if options.out else Path(options.photo).parent
     folder.mkdir(parents=True, exist_ok=True)
     model, kept = RetouchGPT.from_pretrained(options.weights), Path(options.session) if options.session else None

@@ -10,6 +10,7 @@ import numpy as np
 
 from retouchgpt.core.geometry import Box
 from retouchgpt.photo.files import Photo, open_photo, save_photo
+from retouchgpt.photo.quiet import quiet
 from retouchgpt.session.result import Result
 
 from .retouch import save_mask, write_json
@@ -30,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     if options.photo:
-        photo = open_photo(options.photo)
+        with quiet():
+            photo = open_photo(options.photo)
     else:
         from retouchgpt.data.portrait import painted_astronaut
 

@@ -19,6 +19,7 @@ from retouchgpt.photo.colour import seen
 from retouchgpt.photo.faces import Face, numbered
 from retouchgpt.photo.files import FORMATS, Photo, check_output, open_photo, save_photo, whole
 from retouchgpt.photo.layers import check_layers, save_layers
+from retouchgpt.photo.quiet import quiet
 from retouchgpt.session.result import Result, RetouchRequest, read_brush
 
 from .progress import Stages
@@ -33,9 +34,11 @@ def run(options: argparse.Namespace) -> int:
     out = Path(options.out) if options.out else default_out(Path(options.photo))
     with Stages(quiet=options.quiet) as say:
         say("reading the photo")
-        photo = open_photo(options.photo)
+        with quiet():
+            photo = open_photo(options.photo)
         check_outputs(out, options)
-        brush = read_brush(request.brush, photo.pixels.shape[:2]) if request.brush else None
+        with quiet():
+            brush = read_brush(request.brush, photo.pixels.shape[:2]) if request.brush else None
         say("loading the model")
         from retouchgpt.session import RetouchGPT
 
@@ -43,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         say("finding faces")
         named = request.face == "largest" and addressed(request.instruction).who
         session = model.open(photo, "all" if named else request.face)
-        pacing = set_pace(model, session, options)
+        pacing = set_pace(model, session, options.step_count) if options.steps else ()
         say("retouching")
         result = session.instruct(request.instruction, strength=request.strength, brush=brush)
         say("writing")
@@ -65,15 +68,10 @@ EQUAL_STEPS = 3
 """Made where no agent lies beside the weights and no number is given."""
 
 
-def set_pace(model: RetouchGPT, session: Session, options: argparse.Namespace) -> tuple[str, ...]:
-    """Let the session walk in steps where these are asked for; returns what the user should know."""
-    if not options.steps:
-        return ()
-    if options.step_count:
-        session.walk(model.pace(options.step_count))
-        return ()
+def set_pace(model: RetouchGPT, session: Session, count: int | None = None) -> tuple[str, ...]:
+    """Let the session walk in `count` equal steps, or as the agent decides; returns what the user should know."""
     try:
-        session.walk(model.pace())
+        session.walk(model.pace(count))
         return ()
     except AgentMissing:
         session.walk(model.pace(EQUAL_STEPS))
@@ -105,7 +103,7 @@ def check_outputs(out: Path, options: argparse.Namespace) -> None:
         if path := getattr(options, name):
             place = os.path.realpath(path)
             if place == os.path.realpath(out) or place in taken:
-                raise OutputNotWritable(path, f"{taken.get(place, 'the result')} has this name")
+                raise OutputNotWritable(path, f"{taken.get(place, 'the result')} has this name", "Choose another name.")
             taken[place] = "another output"
     check_output(out, overwrite=options.overwrite)
     for picture in (options.mask_out, options.faces_out):

@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 Key = Annotated[str, InPath(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 Format = Literal["original", "png", "jpeg", "tiff", "webp"]
 TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".tif": "image/tiff", ".webp": "image/webp"}
+LAYERED = {".tif": "image/tiff", ".psd": "image/vnd.adobe.photoshop"}
 BINARY = {"type": "string", "format": "binary"}
 PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"description": "a picture", "content": {kind: {"schema": BINARY} for kind in TYPES.values()}}
+}
+LAYERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "layers", "content": {kind: {"schema": BINARY} for kind in LAYERED.values()}}
 }
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -154,6 +158,13 @@ def _pictures(router: APIRouter, service: Service) -> None:
         path = await _working(service, entry, lambda engine: work.mask(entry, engine))
         return _file(path, "mask.png", {}, once=True)
 
+    @router.get("/v1/sessions/{session}/layers", tags=["pictures"], response_class=Response, responses=LAYERS)
+    async def layers(session: Key, format: Annotated[Literal["tif", "psd"], Query()] = "tif") -> FileResponse:
+        """The photo with a layer and mask for each kind of edit, flattened the result; needs the extra `layers`."""
+        entry = sessions.get(session)
+        path = await _working(service, entry, lambda engine: work.layers(entry, engine, format))
+        return _file(path, f"layers{path.suffix}", {}, once=True)
+
 
 def _jobs(router: APIRouter, service: Service) -> None:
     jobs = service.jobs
@@ -231,4 +242,6 @@ def _keep(upload: UploadFile, path: Path) -> None:
 
 def _file(path: Path, name: str, headers: dict[str, str], *, once: bool = False) -> FileResponse:
     after = BackgroundTask(path.unlink, missing_ok=True) if once else None
-    return FileResponse(path, media_type=TYPES[path.suffix], filename=name, headers=headers, background=after)
+    return FileResponse(
+        path, media_type=(TYPES | LAYERED)[path.suffix], filename=name, headers=headers, background=after
+    )

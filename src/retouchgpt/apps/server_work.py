@@ -12,6 +12,7 @@ import numpy as np
 from retouchgpt.core.errors import InvalidPlan, RetouchError
 from retouchgpt.core.pixels import from_float
 from retouchgpt.photo.files import Photo, save_photo
+from retouchgpt.photo.layers import save_layers
 from retouchgpt.session.result import read_brush
 
 from .server_limits import without_path
@@ -78,8 +79,7 @@ def picture(entry: Entry, engine: RetouchGPT, kind: str) -> tuple[Path, list[str
     session = _with(entry, engine)
     suffix = SUFFIX[session.photo.format if kind == "original" else kind.upper()]
     path = entry.folder / f"{secrets.token_hex(8)}{suffix}"
-    note = "; ".join(turn.text for turn in session.turns)
-    saved = save_photo(session.photo, session.render().pixels, path, note=note)
+    saved = save_photo(session.photo, session.render().pixels, path, note=_note(session))
     return path, [*session.photo.notes, *saved.notes]
 
 
@@ -91,6 +91,17 @@ def mask(entry: Entry, engine: RetouchGPT) -> Path:
     photo = Photo(path=None, pixels=np.repeat(grey[..., None], 3, 2), format="PNG", mode="L")
     save_photo(photo, photo.pixels, path)
     return path
+
+
+def layers(entry: Entry, engine: RetouchGPT, kind: str) -> Path:
+    """The photo with a layer for each kind of edit, as tif or psd. Raises what save_layers raises."""
+    session = _with(entry, engine)
+    path = entry.folder / f"{secrets.token_hex(8)}.{kind}"
+    return save_layers(session.photo, session.render().pixels, session.layers(), path, note=_note(session))
+
+
+def _note(session: Session) -> str:
+    return "; ".join(turn.text for turn in session.turns)
 
 
 def _with(entry: Entry, engine: RetouchGPT) -> Session:

@@ -15,6 +15,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from retouchgpt.core.errors import RetouchError, UnusableInput
 from retouchgpt.photo.files import save_photo
@@ -40,7 +43,8 @@ class Closed(UnusableInput):
 
 @dataclass(eq=False)
 class Desk:
-    """One user's photo. result: the last one, or None before the first. shown: what is on view."""
+    """One user's photo. result: the last one, or None before the first. shown: what is on view. step: an earlier step's
+    pixels that are on view in place of the result's, or None."""
 
     folder: Path
     name: str
@@ -49,6 +53,7 @@ class Desk:
     used: float = field(default_factory=time.monotonic)
     result: Result | None = None
     shown: Shown | None = None
+    step: NDArray[Any] | None = None
     pictures: dict[str, tuple[str, bytes]] = field(default_factory=dict)
 
     @property
@@ -100,7 +105,7 @@ class Desk:
 
     def close(self) -> None:
         """Forget the photo and delete its folder; what still runs with it ends by itself."""
-        self.session = self.result = self.shown = None
+        self.session = self.result = self.shown = self.step = None
         self.pictures = {}
         shutil.rmtree(self.folder, ignore_errors=True)
 

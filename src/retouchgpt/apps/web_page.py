@@ -87,6 +87,8 @@ def _picture_parts(parts: Parts) -> None:
     with gr.Row():
         for way, words in (("undo", "Undo"), ("redo", "Redo"), ("reset", "Start over")):
             parts[way] = gr.Button(words, size="md", min_width=80, elem_id=way)
+    parts["walk"] = gr.Checkbox(label="Retouch in steps, looking again after each", elem_id="walk")
+    parts["step"] = gr.Radio([], label="Step on view", visible=False, elem_id="step")
 
 
 def _dialogue_parts(parts: Parts) -> None:
@@ -145,6 +147,8 @@ def _events(work: Work, parts: Parts) -> None:
     on(of("viewer", "painted"), work.paint, turn)
     for way in ("undo", "redo", "reset"):
         on(of(way, "click"), work.move(way), turn)
+    on(of("walk", "input"), work.walk, (*turn, "walk"))
+    on(of("step", "input"), work.see, ("desk", "place", "step"))
     on(of("place", "input"), work.look, ("desk", "place"), concurrency_id="look", concurrency_limit=LOOKERS)
 
 

@@ -30,6 +30,7 @@ from retouchgpt.session.revision import (
 )
 
 from . import web_view as view
+from .retouch import set_pace
 from .web_desk import Closed, Desk, Desks, line
 
 Messages = list[dict[str, Any]]
@@ -74,7 +75,7 @@ class Work:
             "found": gr.update(choices=found, value=[], visible=bool(found)),
             "faces": gr.update(choices=[(f"Face {f.index}", f.index) for f in faces],
                                value=[f.index for f in faces], visible=len(faces) > 1),
-            "text": "",
+            "text": "", "walk": False,
         }  # fmt: skip
         for i in range(SUGGESTED):
             shown = i < len(hints)
@@ -146,40 +147,81 @@ class Work:
 
         return moved
 
+    def walk(self, desk: Desk | None, chat: Messages, place: str, walk: bool) -> Iterator[dict[str, Any]]:
+        """From now on in steps, or at once; what is in force is done again that way."""
+        said, notes = "Retouch in steps." if walk else "Retouch at once.", list[str]()
+
+        def act(session: Session) -> Result:
+            if walk:
+                notes.extend(set_pace(self.model, session))
+            else:
+                session.walk(None)
+            return session.again(said)
+
+        yield from self._turn(desk, chat, place, said, act, notes)
+
+    def see(self, desk: Desk | None, place: str, step: int) -> Iterator[dict[str, Any]]:
+        """A step x_r(1) ... x_r(n) on view; the result, and what is downloaded, stay those of the last."""
+        try:
+            if desk is None:
+                raise Closed
+            with self.desks.turn:
+                session = desk.open_session
+                desk.step = session.step(step) if step < session.step_count else None
+            yield self._pictures(desk, place)
+        except Exception as error:
+            yield {"status": status(line(error), error=True)}
+
     def look(self, desk: Desk | None, place: str) -> Iterator[dict[str, Any]]:
         """Another part of the photo on view."""
         try:
             if desk is None:
                 raise Closed
-            yield self._shown(desk, place)
+            yield self._pictures(desk, place)
         except Exception as error:
             yield {"status": status(line(error), error=True)}
 
-    def _turn(self, desk: Desk | None, chat: Messages, place: str, said: str, act: Act) -> Iterator[dict[str, Any]]:
-        """One turn of the dialogue: what was said, the new picture, then the answer word by word."""
+    def _turn(
+        self, desk: Desk | None, chat: Messages, place: str, said: str, act: Act, notes: Sequence[str] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """One turn of the dialogue: what was said, the new picture, then the answer word by word.
+
+        notes: what `act` leaves for the status line.
+        """
         told = [*chat, _message("user", said or "…")]
         yield {"chat": [*told, _message("assistant", WORKING)], "status": status("Retouching …")}
         try:
             if desk is None:
                 raise Closed
             with self.desks.turn:
-                desk.result = result = act(desk.open_session)
+                desk.result, desk.step = (result := act(desk.open_session)), None
             updates = self._shown(desk, place)
         except Exception as error:
             why = line(error)
             yield {"chat": [*told, _message("assistant", why)], "status": status(why, error=True)}
             return
-        yield {**updates, "text": "", "found": gr.update(value=[]), "status": status("Done.")}
+        done = " ".join(["Done.", *(f"{n[0].upper()}{n[1:]}." for n in notes)])
+        yield {**updates, "text": "", "found": gr.update(value=[]), "status": status(done)}
         answer = ""
         for word in words(result.answer):
             answer += word
             yield {"chat": [*told, _message("assistant", answer)]}
 
     def _shown(self, desk: Desk, place: str) -> dict[str, Any]:
-        """Updates of everything that depends on the last result: pictures, edits in force, files."""
+        """Updates of everything that depends on the last result: pictures, steps, edits in force, files."""
+        session = desk.open_session
+        edits = [e._asdict() for e in in_force(session.turns)]
+        count = session.step_count if session.walks else 0
+        names = [(f"{n} of {count}", n) for n in range(1, count + 1)]
+        steps = gr.update(choices=names, value=count or None, visible=count > 0)
+        return self._pictures(desk, place) | {"step": steps, "edits": edits, "files": files(desk, session)}
+
+    def _pictures(self, desk: Desk, place: str) -> dict[str, Any]:
+        """Updates of what is on view: before, after or an earlier step, and the mask."""
         session, result = desk.open_session, desk.result
         if result is None:
             raise Closed
+        after = result.image if desk.step is None else desk.step
         faces = [f.face for f in session.faces]
         to = view.window(place, faces, session.photo.extent)
         levels = view.mask_levels(result.mask, to)
@@ -187,7 +229,7 @@ class Work:
         addresses = desk.show(
             {
                 "before": view.picture(session.photo.pixels, to, session.photo),
-                "after": view.picture(result.image, to, session.photo),
+                "after": view.picture(after, to, session.photo),
                 "mask": view.mask_picture(levels),
             }
         )
@@ -196,8 +238,7 @@ class Work:
             "mask_width": to.mask.width, "mask_height": to.mask.height,
             "badges": view.badges(faces, to) if len(faces) > 1 else [],
         }  # fmt: skip
-        edits = [e._asdict() for e in in_force(session.turns)]
-        return {"viewer": value, "edits": edits, "files": files(desk, session)}
+        return {"viewer": value}
 
 
 def files(desk: Desk, session: Session) -> str:
@@ -209,6 +250,7 @@ def files(desk: Desk, session: Session) -> str:
     try:
         if session.script():
             wanted.append(("script", "Script for batch"))
+            note = "<p>The script retouches at once, without steps.</p>" * session.walks
     except BadSession:
         note = "<p>A mask drawn by hand fits this photo only, so there is no script for batch.</p>"
     links = "".join(

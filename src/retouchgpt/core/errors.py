@@ -33,9 +33,10 @@ class PhotoNotFound(UnusableInput):
 
 
 class NotAnImage(UnusableInput):
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(f"not an image that can be read: {path}. Use JPEG, PNG, TIFF, WebP, HEIC or AVIF.")
-        self.path = path
+    def __init__(self, path: str | Path, detail: str = "") -> None:
+        why = f" ({detail})" if detail else ""
+        super().__init__(f"not an image that can be read: {path}{why}. Use JPEG, PNG, TIFF, WebP, HEIC or AVIF.")
+        self.path, self.detail = path, detail
 
 
 class CorruptPhoto(UnusableInput):
@@ -147,8 +148,10 @@ class InstructionTooLong(UnusableInput):
 
 
 class OutputNotWritable(UnusableInput):
-    def __init__(self, path: str | Path, detail: str) -> None:
-        super().__init__(f"cannot write {path} ({detail}). Choose another folder or free some space.")
+    def __init__(
+        self, path: str | Path, detail: str, repair: str = "Choose another folder or free some space."
+    ) -> None:
+        super().__init__(f"cannot write {path} ({detail}). {repair}")
         self.path, self.detail = path, detail
 
 

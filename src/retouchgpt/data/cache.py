@@ -138,8 +138,9 @@ def _encode(painted: PaintedFace, name: str, scale: float) -> bytes:
     for kind in kinds:
         delta = np.rint(painted.difference(lambda m, k=kind: m.kind == k)).astype(np.int16)  # type: ignore[misc]
         alpha = np.rint(painted.alpha(lambda m, k=kind: m.kind == k) * 255).astype(np.uint8)  # type: ignore[misc]
-        rows, columns = np.nonzero((alpha > 0) | delta.any(2))
-        box = (0, 0, 1, 1) if not len(rows) else (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
+        seen = (alpha > 0) | (delta[..., 0] != 0) | (delta[..., 1] != 0) | (delta[..., 2] != 0)
+        rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+        box = (0, 0, 1, 1) if not len(rows) else (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
         boxes.append([int(v) for v in box])
         window = slice(box[0], box[2]), slice(box[1], box[3])
         parts += [zlib.compress(delta[window].astype("<i2").tobytes(), 1), zlib.compress(alpha[window].tobytes(), 1)]

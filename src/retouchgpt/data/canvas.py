@@ -30,13 +30,24 @@ _SRGB_OF_STEP = linear_to_srgb(np.exp(np.linspace(_LOW, _HIGH, _STEPS)) - EPSILO
 
 def to_log(image: NDArray[np.uint8]) -> FloatImage:
     """8-bit sRGB (H, W, 3) -> log linear light."""
-    return _LOG_OF_BYTE[image]
+    return cv2.LUT(np.ascontiguousarray(image), _LOG_OF_BYTE)
 
 
 def from_log(log: FloatImage) -> FloatImage:
     """Log linear light -> sRGB, not clipped below 1 at the top (highlights may exceed white), >= 0."""
-    steps = ((log - _LOW) * ((_STEPS - 1) / (_HIGH - _LOW))).clip(0, _STEPS - 1)
-    return _SRGB_OF_STEP[steps.astype(np.int32)]
+    steps = log - np.float32(_LOW)
+    steps *= np.float32((_STEPS - 1) / (_HIGH - _LOW))
+    return _SRGB_OF_STEP.take(steps.astype(np.intp), mode="clip")
+
+
+def mean_of_channels(image: FloatImage) -> FloatImage:
+    """(H, W, 3) -> (H, W); the same as `mean(2)` to the bit, and ten times as fast."""
+    return (image[..., 0] + image[..., 1] + image[..., 2]) / np.float32(3)
+
+
+def tinted(shape: FloatImage, tint: FloatImage) -> FloatImage:
+    """A map (h, w) times a colour (3,) -> (h, w, 3)."""
+    return cv2.merge([shape * value for value in tint])
 
 
 @dataclass(frozen=True)
@@ -91,14 +102,19 @@ class Canvas:
         return cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
 
     @cached_property
+    def coarse_skin(self) -> FloatImage:
+        """The same at a quarter of the canvas' size, (H/4, W/4)."""
+        return cv2.resize(self.skin, (self.width // 4, self.height // 4), interpolation=cv2.INTER_AREA)
+
+    @cached_property
     def regions(self) -> FloatImage:
         """Region maps at a quarter of the canvas' size, (18, H/4, W/4)."""
         return region_maps(self.landmarks / 4, Extent(self.width // 4, self.height // 4))
 
     def region_of(self, x: float, y: float) -> str:
         """The named region at a point (never a grid cell); `face` where none covers it."""
-        row = int(np.clip(y / 4, 0, self.regions.shape[1] - 1))
-        column = int(np.clip(x / 4, 0, self.regions.shape[2] - 1))
+        row = int(min(max(y / 4, 0), self.regions.shape[1] - 1))
+        column = int(min(max(x / 4, 0), self.regions.shape[2] - 1))
         values = self.regions[1 : len(NAMED_REGIONS), row, column]
         best = int(values.argmax())
         return NAMED_REGIONS[1 + best] if values[best] > 0.3 else "face"
@@ -113,7 +129,7 @@ class Canvas:
 
         Read off the slope of low-frequency luminance over the skin.
         """
-        luma = cv2.resize(self.base.mean(2), (32, 32), interpolation=cv2.INTER_AREA)
+        luma = cv2.resize(mean_of_channels(self.base), (32, 32), interpolation=cv2.INTER_AREA)
         weight = cv2.resize(self.skin, (32, 32), interpolation=cv2.INTER_AREA) + 1e-6
         y, x = np.mgrid[:32, :32].astype(np.float32) / 16 - 1
         terms = np.stack([x.ravel(), y.ravel(), np.ones(1024, np.float32)], 1)
@@ -127,7 +143,7 @@ class Canvas:
         self, rng: np.random.Generator, count: int, weight: FloatImage | None = None, least_skin: float = 0.6
     ) -> FloatImage:
         """Up to `count` points (n, 2) px on paintable skin, drawn by `weight` ((H/4, W/4), default even)."""
-        skin = cv2.resize(self.skin, (self.width // 4, self.height // 4), interpolation=cv2.INTER_AREA)
+        skin = self.coarse_skin
         chance = np.where(skin >= least_skin, skin if weight is None else skin * weight, 0).ravel().astype(np.float64)
         total = chance.sum()
         if total <= 0 or count <= 0:
@@ -144,15 +160,13 @@ class Canvas:
     def box(self, points: FloatImage, margin: float) -> tuple[int, int, int, int]:
         """(x0, y0, x1, y1) around points (n, 2), inside the canvas and never smaller than 3 px, also for points that
         lie off the canvas."""
-        size = np.array((self.width, self.height))
-        low = np.clip(np.floor(points.min(0) - margin), 0, size - 3).astype(int)
-        high = np.clip(np.ceil(points.max(0) + margin) + 1, low + 3, size).astype(int)
-        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+        (left, top), (right, bottom) = np.floor(points.min(0) - margin), np.ceil(points.max(0) + margin) + 1
+        x, y = int(min(max(left, 0), self.width - 3)), int(min(max(top, 0), self.height - 3))
+        return x, y, int(min(max(right, x + 3), self.width)), int(min(max(bottom, y + 3), self.height))
 
     def mark(self, kind: str, region: str, x: int, y: int, delta: FloatImage, alpha: FloatImage) -> Mark:
         """A mark whose paint fades out where there is no paintable skin under it."""
         window = slice(y, y + alpha.shape[0]), slice(x, x + alpha.shape[1])
         allowed = self.skin[window]
-        return Mark(
-            kind, region, x, y, (delta * allowed[..., None]).astype(np.float32), (alpha * allowed).astype(np.float32)
-        )
+        faded = np.multiply(delta, cv2.merge((allowed, allowed, allowed)), dtype=np.float32)
+        return Mark(kind, region, x, y, faded, (alpha * allowed).astype(np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -15,12 +16,16 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Dose:
-    """Ranges of multipliers, one draw a face; 1 is a typical face. regions: restrict to these, empty for anywhere."""
+    """Ranges of multipliers, one draw a face; 1 is a typical face. regions: restrict to these, empty for anywhere.
+    gentle: spots with softer borders and browner, freckles less saturated; the bench's faces stay without it, so that
+    figures of earlier weights can be compared.
+    """
 
     amount: Range = (0.5, 1.8)
     size: Range = (0.7, 1.5)
     strength: Range = (0.5, 1.4)
     regions: tuple[str, ...] = ()
+    gentle: bool = False
 
 
 def draw(rng: np.random.Generator, bounds: Range) -> float:
@@ -39,6 +44,14 @@ def cloud(rng: np.random.Generator, shape: tuple[int, ...], grain: float) -> Flo
     rows, columns = max(int(height / grain), 1) + 3, max(int(width / grain), 1) + 3
     coarse = rng.standard_normal((rows, columns)).astype(np.float32)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) * np.float32(1.3)
+
+
+@cache
+def even(low: float, high: float, points: int) -> FloatImage:
+    """`points` evenly spaced values (points,), kept from call to call: do not write to them."""
+    values = np.linspace(low, high, points)
+    values.flags.writeable = False
+    return values
 
 
 def smoothstep(x: FloatImage, low: float, high: float) -> FloatImage:
@@ -67,8 +80,8 @@ def blob(
     softness: float = 0.35,
 ) -> Blob:
     """A blob in a window of `shape`, `centre` (x, y) and `radius` in px, elongated by `aspect` at a random angle."""
-    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    x, y = x + 0.5 - centre[0], y + 0.5 - centre[1]
+    x = np.arange(shape[1], dtype=np.float32)[None] + 0.5 - centre[0]
+    y = np.arange(shape[0], dtype=np.float32)[:, None] + 0.5 - centre[1]
     angle = rng.uniform(0, np.pi)
     c, s = np.cos(angle), np.sin(angle)
     along, across = (x * c + y * s) / (radius * aspect), (y * c - x * s) / radius
@@ -78,6 +91,38 @@ def blob(
     return Blob(distance, alpha, np.exp(-1.5 * distance * distance))
 
 
+def slopes(height: FloatImage) -> tuple[FloatImage, FloatImage]:
+    """Slope of a map (h, w) a px, downwards and to the right; `numpy.gradient` without what it takes to be general."""
+    down, right = np.empty_like(height), np.empty_like(height)
+    for out, values in ((down, height), (right.T, height.T)):
+        np.subtract(values[2:], values[:-2], out=out[1:-1])
+        out[1:-1] /= 2
+        out[0], out[-1] = values[1] - values[0], values[-1] - values[-2]
+    return down, right
+
+
+def middle(values: FloatImage) -> float:
+    """The median of an array; `numpy.median` without what it takes to be general."""
+    flat = values.ravel()
+    half = flat.size // 2
+    if flat.size % 2:
+        return float(np.partition(flat, half)[half])
+    part = np.partition(flat, (half - 1, half))
+    return float(part[half - 1 : half + 1].mean())
+
+
+def quantile(values: FloatImage, share: float) -> float:
+    """The value (n,) below which `share` of them lie, linear between two; `numpy.quantile`, likewise."""
+    at = share * (values.size - 1)
+    low = min(int(at), values.size - 2) if values.size > 1 else 0
+    if values.size == 1:
+        return float(values[0])
+    part, t = np.partition(values, (low, low + 1)), at - low
+    below, above = float(part[low]), float(part[low + 1])
+    step = float(part[low + 1] - part[low])
+    return below + step * t if t < 0.5 else above - step * (1 - t)
+
+
 def relief(height: FloatImage, light: tuple[float, float], size: float) -> FloatImage:
     """Shading of a height map (h, w) lit from `light`: lit slopes positive, about [-1, 1]; `size` its extent in px.
 
@@ -85,5 +130,5 @@ def relief(height: FloatImage, light: tuple[float, float], size: float) -> Float
     """
     lx, ly = light[0], light[1] - 0.35
     norm = max(float(np.hypot(lx, ly)), 0.3)
-    gy, gx = np.gradient(height)
+    gy, gx = slopes(height)
     return (-(gx * lx + gy * ly) / norm * size).astype(np.float32)

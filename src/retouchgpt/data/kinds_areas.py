@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import EPSILON, Canvas, Mark
+from .canvas import EPSILON, Canvas, Mark, tinted
 from .dose import Dose, cloud, draw, relief, smoothstep
 from .kinds_lines import INNER_CORNERS, LOWER_LIDS, OUTER_CORNERS, axes
 from .kinds_marks import colour, darkness
@@ -54,7 +54,7 @@ def redness(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]:
         fine = (1 + 0.25 * cloud(rng, shape.shape, canvas.unit * 0.03)).clip(0.2, 1.8)
         dark = darkness(canvas, (slice(y, y + shape.shape[0]), slice(x, x + shape.shape[1])))
         tint = colour(rng, (-0.04 - 0.20 * dark, -0.42 + 0.04 * dark, -0.34 + 0.02 * dark))
-        marks.append(canvas.mark("redness", name, x, y, (shape * fine)[..., None] * tint * strength, shape))
+        marks.append(canvas.mark("redness", name, x, y, tinted(shape * fine, tint) * strength, shape))
     return marks
 
 
@@ -88,10 +88,10 @@ def _lid_shadow(
     cv2.fillPoly(shape, [np.rint((outline - (x0, y0)) * 16).astype(np.int32)], 1.0, cv2.LINE_8, 4)
     soft = cv2.GaussianBlur(shape, (0, 0), max(drop * rng.uniform(0.14, 0.26), 1.0))
     tone = (1 + 0.12 * cloud(rng, soft.shape, drop * 0.5)).clip(0.5, 1.4)
-    delta = (soft * tone)[..., None] * tint
+    delta = tinted(soft * tone, tint)
     if bag:
         edge = relief(soft, canvas.light, drop * 0.35)
-        delta = delta + (edge * bag)[..., None]
+        delta += cv2.merge([edge * bag] * 3)
     return canvas.mark("dark_circles", region, x0, y0, delta, (soft * 1.05).clip(0, 1))
 
 

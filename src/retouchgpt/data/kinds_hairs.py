@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .canvas import Canvas, Mark
-from .dose import Dose, count, draw
+from .dose import Dose, count, draw, even
 from .kinds_lines import HAIRLINE, OUTER_CORNERS, axes, curve
 
 FloatImage = NDArray[Any]
@@ -65,18 +65,18 @@ def _hair(
     finer = 3
     trace = np.zeros(((y1 - y0) * finer, (x1 - x0) * finer), np.float32)
     fixed = np.rint((line - (x0, y0)) * finer * 16).astype(np.int32)
-    taper = np.linspace(1, 0.25, len(line) - 1)
+    ends, taper = fixed.tolist(), even(1, 0.25, len(line) - 1).tolist()
     for i, thin in enumerate(taper):
         thick = max(round(width * thin * finer), 1)
         value = float(min(width * thin * finer / thick, 1.0))
-        cv2.line(trace, tuple(map(int, fixed[i])), tuple(map(int, fixed[i + 1])), value, thick, cv2.LINE_8, 4)
+        cv2.line(trace, ends[i], ends[i + 1], value, thick, cv2.LINE_8, 4)
     cover = cv2.resize(trace, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
     cover = cv2.GaussianBlur(cover, (0, 0), 0.45) * np.float32(opacity)
     lit = rng.uniform(0, 0.5) * np.exp(-(((np.arange(y1 - y0) / max(y1 - y0, 1) - rng.random()) / 0.2) ** 2))
     target = tone[None, None] + lit[:, None, None]
     window = slice(y0, y1), slice(x0, x1)
-    mixed = np.log((1 - cover[..., None]) * np.exp(canvas.log[window]) + cover[..., None] * np.exp(target))
-    delta = (mixed - canvas.log[window]).astype(np.float32)
+    under, hair = canvas.log[window], cover[..., None]
+    delta = (np.log((1 - hair) * np.exp(under) + hair * np.exp(target)) - under).astype(np.float32)
     middle = line[len(line) // 2]
     alpha = (cover * 1.5).clip(0, 1).astype(np.float32)
     return canvas.mark("stray_hairs", canvas.region_of(*middle), x0, y0, delta, alpha)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Canvas, Mark
-from .dose import Dose, count, draw, relief, smoothstep
+from .canvas import Canvas, Mark, tinted
+from .dose import Dose, count, draw, even, relief, smoothstep
 
 FloatImage = NDArray[Any]
 
@@ -32,10 +32,10 @@ def axes(canvas: Canvas) -> tuple[FloatImage, FloatImage]:
 
 def curve(control: FloatImage, rng: np.random.Generator, wiggle: float, points: int = 40) -> FloatImage:
     """A smooth curve (n, 2) through a quadratic Bezier's three control points, with low-frequency wiggle in px."""
-    t = np.linspace(0, 1, points)[:, None]
+    t = even(0, 1, points)[:, None]
     line = (1 - t) ** 2 * control[0] + 2 * t * (1 - t) * control[1] + t**2 * control[2]
     knots = rng.normal(0, wiggle, (6, 2))
-    sway = np.stack([np.interp(t[:, 0], np.linspace(0, 1, 6), k) for k in knots.T], 1)
+    sway = np.stack([np.interp(t[:, 0], even(0, 1, 6), k) for k in knots.T], 1)
     return (line + sway).astype(np.float32)
 
 
@@ -47,20 +47,21 @@ def crease(
     width: of the valley in px. depth: fall of log luminance at its deepest.
     """
     x0, y0, x1, y1 = canvas.box(line, 4 * width + 3)
-    t = np.linspace(0, 1, len(line) - 1)
+    t = even(0, 1, len(line) - 1)
     taper = np.sin(np.pi * t) ** rng.uniform(0.4, 0.9) * np.clip(1 + 0.35 * np.interp(
-        t, np.linspace(0, 1, 7), rng.standard_normal(7)), 0.15, 1.4)  # fmt: skip
+        t, even(0, 1, 7), rng.standard_normal(7)), 0.15, 1.4)  # fmt: skip
     trace = np.zeros((y1 - y0, x1 - x0), np.float32)
     fixed = np.rint((line - (x0, y0)) * 16).astype(np.int32)
-    for i, value in enumerate(taper):
-        cv2.line(trace, tuple(map(int, fixed[i])), tuple(map(int, fixed[i + 1])), float(value), 1, cv2.LINE_8, 4)
+    ends = fixed.tolist()
+    for i, value in enumerate(taper.tolist()):
+        cv2.line(trace, ends[i], ends[i + 1], value, 1, cv2.LINE_8, 4)
     sigma = max(width / 2, 0.6)
     valley = cv2.GaussianBlur(trace, (0, 0), sigma) * np.float32(sigma * 2.5)
     wide = cv2.GaussianBlur(trace, (0, 0), sigma * 2.2) * np.float32(sigma * 2.2 * 2.5)
     shade = -depth * (valley + 0.25 * wide) + relief(-wide, canvas.light, sigma * 3) * depth * rng.uniform(0.3, 0.7)
     warm = np.array([0.85, 1.05, 1.1], np.float32)  # less light reaches a fold, and what does has been on skin before
     seen = smoothstep(valley + 0.3 * wide, 0.08, 0.55)
-    return canvas.mark(kind, region, x0, y0, shade[..., None] * warm, seen)
+    return canvas.mark(kind, region, x0, y0, tinted(shade, warm), seen)
 
 
 def forehead_wrinkles(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]:

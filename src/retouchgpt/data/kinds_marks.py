@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Canvas, Mark
+from .canvas import Canvas, Mark, tinted
 from .dose import Blob, Dose, blob, cloud, count, draw, relief, smoothstep
 
 FloatImage = NDArray[Any]
@@ -97,7 +97,8 @@ def freckles(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]
     groups: dict[str, list[FloatImage]] = {}
     for point in points:
         groups.setdefault(canvas.region_of(*point), []).append(point)
-    tint = colour(rng, (-0.22, -0.48, -0.68))
+    tint = colour(rng, (-0.24, -0.42, -0.50) if dose.gentle else (-0.22, -0.48, -0.68))
+    size *= 1.15 if dose.gentle else 1.0
     return [
         _fleck_group(canvas, rng, region, np.array(group), size, strength, tint) for region, group in groups.items()
     ]
@@ -122,7 +123,7 @@ def _fleck_group(
         depth += blurred * (2 * np.pi * sigma * sigma)
     depth = depth.clip(0, 1.4) * (1 + 0.15 * cloud(rng, depth.shape, 3.0))
     faint = 1 - 0.35 * darkness(canvas, (slice(y0, y1), slice(x0, x1)))
-    delta = depth[..., None] * tint * strength * faint
+    delta = tinted(depth, tint) * strength * faint
     return canvas.mark("freckles", region, x0, y0, delta, smoothstep(depth, 0.06, 0.5))
 
 
@@ -137,11 +138,12 @@ def spots(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]:
         patch = blob(
             rng, shape, (x - x0, y - y0), radius,
             irregular=float(rng.uniform(0.06, 0.2)), aspect=float(rng.uniform(1, 1.6)),
-            softness=float(rng.uniform(0.12, 0.5)),
+            softness=float(rng.uniform(0.12, 0.5)) * (1.7 if dose.gentle else 1.0),
         )  # fmt: skip
         mottle = (1 + 0.25 * cloud(rng, shape, max(radius / 2.5, 2))).clip(0.4, 1.6)
         dark = darkness(canvas, (slice(y0, y1), slice(x0, x1)))
-        tint = colour(rng, (-0.17 - 0.15 * dark, -0.31 - 0.1 * dark, -0.45))
+        brown = (-0.20, -0.29, -0.37) if dose.gentle else (-0.17, -0.31, -0.45)
+        tint = colour(rng, (brown[0] - 0.15 * dark, brown[1] - 0.1 * dark, brown[2]))
         delta = (patch.alpha * mottle)[..., None] * tint * strength
         marks.append(canvas.mark("spots", canvas.region_of(x, y), x0, y0, delta, patch.alpha))
     return marks

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 
 from .canvas import Canvas, FloatImage, Mark, from_log
-from .dose import Dose
+from .dose import Dose, middle, quantile
 from .kinds_areas import AREAS
 from .kinds_hairs import HAIRS
 from .kinds_lines import LINES
 from .kinds_marks import MARKS
 from .native import native_candidates
+from .placebos import Placebo, lay
 
 Image = NDArray[np.uint8]
 PAINTERS: Mapping[str, Callable[[Canvas, np.random.Generator, Dose], list[Mark]]] = {**MARKS, **LINES, **HAIRS, **AREAS}
+BLUR_REACH = 5
+"""Px beyond which a blur of 1 px takes nothing from."""
 MOST_GAIN = 3.0
 """Most that a faint mark is strengthened."""
 ORDER = ("redness", "dark_circles", "freckles", "spots", "moles", "scars", "acne", "fine_lines", "forehead_wrinkles",
@@ -37,7 +40,7 @@ class PainterConfig:
     which still pass the camera. blur: sigma in px. noise: standard deviation in 8-bit levels. jpeg: quality; a share
     `raw` of the photos is never compressed. seen: least contrast of a mark, in 8-bit levels and in deviations of the
     skin's own texture there; fainter ones are strengthened, up to MOST_GAIN times, or left out, since what nobody sees
-    is no imperfection.
+    is no imperfection. placebos: (least, most) laid on a face, see placebos; they do not change what else is drawn.
     """
 
     kinds: tuple[int, int] = (2, 6)
@@ -49,9 +52,14 @@ class PainterConfig:
     jpeg: tuple[int, int] = (78, 98)
     raw: float = 0.35
     seen: tuple[float, float] = (10.0, 3.0)
+    placebos: tuple[int, int] = (0, 0)
 
 
-TRAIN = PainterConfig(kinds=(4, 9), dose=Dose(amount=(0.4, 2.2), size=(0.6, 1.7), strength=(0.4, 1.6)))
+TRAIN = PainterConfig(
+    kinds=(4, 9),
+    dose=Dose(amount=(0.4, 2.2), size=(0.6, 1.7), strength=(0.4, 1.6), gentle=True),
+    placebos=(0, 12),
+)
 VALIDATION = PainterConfig(
     kinds=(3, 5),
     nothing=0.0,
@@ -79,25 +87,28 @@ class Camera:
     def develop(self, image: FloatImage) -> Image:
         """Softened sRGB (H, W, 3) -> 8 bits, with noise and JPEG artefacts."""
         noisy = image if self.noise is None else image + self.noise
-        out = np.rint(noisy.clip(0, 1) * 255).astype(np.uint8)
+        out = cv2.convertScaleAbs(np.maximum(noisy, 0), alpha=255)  # rounds, and stops at 255
         if self.quality is None:
             return out
-        coded = cv2.imencode(".jpg", out[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
-        return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+        bgr = cv2.cvtColor(out, cv2.COLOR_RGB2BGR)
+        coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
+        return cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 class PaintedFace:
-    """A painted face. image: uint8 (H, W, 3), all marks; marks: what was painted; clean: the same photo without any.
+    """A painted face. image: uint8 (H, W, 3), all marks; marks: what was painted; clean: the same photo without any;
+    placebos: where the brush was without painting anything, in `clean` as well.
 
     Differences that marks make are rendered, softened by the camera's blur and subtracted from `image`, so a target
     equals `image` to the bit wherever nothing asked was painted.
     """
 
-    def __init__(self, canvas: Canvas, marks: tuple[Mark, ...], camera: Camera) -> None:
-        self.canvas, self.marks, self.camera = canvas, marks, camera
-        self._rendered = from_log(canvas.log + self._delta(marks)) if marks else None
-        base = canvas.image.astype(np.float32) / 255
-        painted = base if self._rendered is None else self._rendered
+    def __init__(
+        self, canvas: Canvas, marks: tuple[Mark, ...], camera: Camera, placebos: tuple[Placebo, ...] = ()
+    ) -> None:
+        self.canvas, self.marks, self.camera, self.placebos = canvas, marks, camera, placebos
+        self._rendered = self._lit(marks, np.s_[: canvas.height, : canvas.width]) if marks or placebos else None
+        painted = canvas.image.astype(np.float32) / 255 if self._rendered is None else self._rendered
         self.image: Image = camera.develop(camera.soften(painted))
 
     @property
@@ -123,8 +134,8 @@ class PaintedFace:
         if self._rendered is None or not any(asked(m) for m in self.marks):
             return out
         window = self._window(m for m in self.marks if asked(m))
-        rest = from_log(self.canvas.log[window] + self._delta([m for m in self.marks if not asked(m)])[window])
-        change = self._rendered[window].clip(0, 1) - rest.clip(0, 1)
+        rest = self._lit((m for m in self.marks if not asked(m)), window)
+        change = np.minimum(self._rendered[window], 1) - np.minimum(rest, 1)
         out[window] = self.camera.soften(change) * 255
         return out
 
@@ -141,11 +152,17 @@ class PaintedFace:
         maps = [self.alpha(lambda m, k=kind: m.kind == k) for kind in IMPERFECTIONS]  # type: ignore[misc]
         return np.rint(np.stack(maps) * 255).astype(np.uint8)
 
-    def _delta(self, marks: Iterable[Mark]) -> FloatImage:
-        total = np.zeros(self.canvas.log.shape, np.float32)
+    def _lit(self, marks: Iterable[Mark], window: tuple[slice, slice]) -> FloatImage:
+        """A window (rows, columns) of the canvas with these marks alone, sRGB."""
+        log = self.canvas.log[window]
+        total = np.zeros_like(log)
+        (height, width), top, left = log.shape[:2], window[0].start or 0, window[1].start or 0
         for mark in marks:
-            total[mark.window] += mark.delta
-        return total
+            (h, w), y, x = mark.alpha.shape, mark.y - top, mark.x - left
+            rows, columns = slice(max(-y, 0), max(height - y, 0)), slice(max(-x, 0), max(width - x, 0))
+            total[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0)] += mark.delta[rows, columns]
+        total += log
+        return from_log(total)
 
     def _window(self, marks: Iterable[Mark]) -> tuple[slice, slice]:
         """The asked marks' bounding box, with room for the camera's blur."""
@@ -164,12 +181,16 @@ def paint(image: Image, landmarks: NDArray[np.floating], seed: int, config: Pain
         raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
     rng = np.random.default_rng((0x5E7, seed))
     canvas = Canvas(image, landmarks)
+    placebos: tuple[Placebo, ...] = ()
+    if config.placebos[1]:
+        own = np.random.default_rng((0x9ACE, seed))  # its own, so that the marks stay what they are without placebos
+        placebos = tuple(lay(canvas, own, int(own.integers(config.placebos[0], config.placebos[1] + 1))))
     kinds = _choose(rng, config)
     marks: list[Mark] = []
     for kind in sorted(kinds, key=ORDER.index):
         painted = (noticed(canvas, mark, config.seen) for mark in PAINTERS[kind](canvas, rng, config.dose))
         marks.extend(mark for mark in painted if mark is not None)
-    return PaintedFace(canvas, tuple(marks), _camera(rng, config, image.shape[:2]))
+    return PaintedFace(canvas, tuple(marks), _camera(rng, config, image.shape[:2]), placebos)
 
 
 def noticed(canvas: Canvas, mark: Mark, least: tuple[float, float]) -> Mark | None:
@@ -180,10 +201,12 @@ def noticed(canvas: Canvas, mark: Mark, least: tuple[float, float]) -> Mark | No
     log = canvas.log[mark.window]
     luma = np.ascontiguousarray(log[..., 1])
     texture = luma - cv2.GaussianBlur(luma, (0, 0), 2.0)
-    rough = 1.4826 * float(np.median(np.abs(texture[::2, ::2]))) * float(np.exp(luma.mean())) ** (1 / 2.2) * 255 / 2.2
+    rough = 1.4826 * middle(np.abs(texture[::2, ::2])) * float(np.exp(luma.mean())) ** (1 / 2.2) * 255 / 2.2
+    core = _around(inside, BLUR_REACH)
+    log, delta, inside = log[core], mark.delta[core], inside[core]
     need, gain, before = max(least[0], least[1] * rough), 1.0, from_log(log)
     for _ in range(3):  # brightness answers to paint a little less than in proportion
-        there = float(np.percentile(_contrast(before, log, mark.delta * gain)[inside], 85))
+        there = quantile(_contrast(before, log, delta * gain)[inside], 0.85)
         short = need / max(there, 0.1)
         if short <= 1.02:
             break
@@ -195,8 +218,17 @@ def noticed(canvas: Canvas, mark: Mark, least: tuple[float, float]) -> Mark | No
 
 def _contrast(before: FloatImage, log: FloatImage, delta: FloatImage) -> FloatImage:
     """What a change of log light does to the picture, in 8-bit levels of its most changed channel, slightly blurred."""
-    change = np.abs(from_log(log + delta) - before).max(2) * 255
-    return cv2.GaussianBlur(change, (0, 0), 1.0)
+    change = np.abs(from_log(log + delta) - before)
+    most = np.maximum(np.maximum(change[..., 0], change[..., 1]), change[..., 2]) * 255
+    return cv2.GaussianBlur(most, (0, 0), 1.0)
+
+
+def _around(inside: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The window that holds all of a mask (h, w), with a margin in px."""
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    return slice(max(rows[0] - margin, 0), rows[-1] + margin + 1), slice(
+        max(columns[0] - margin, 0), columns[-1] + margin + 1
+    )
 
 
 def paint_kind(
@@ -218,7 +250,13 @@ def _choose(rng: np.random.Generator, config: PainterConfig) -> list[str]:
 def _camera(rng: np.random.Generator, config: PainterConfig, shape: tuple[int, ...]) -> Camera:
     level = rng.uniform(*config.noise) / 255
     fine = rng.standard_normal((shape[0], shape[1], 3), dtype=np.float32)
-    grey = rng.standard_normal((shape[0], shape[1], 1), dtype=np.float32)
-    noise = (fine * 0.5 + grey * 0.85) * np.float32(level) if level > 0.3 / 255 else None
+    grey = rng.standard_normal((shape[0], shape[1]), dtype=np.float32)
+    noise = None
+    if level > 0.3 / 255:
+        fine *= 0.5
+        grey *= 0.85
+        fine += cv2.merge((grey, grey, grey))
+        fine *= np.float32(level)
+        noise = fine
     quality = None if rng.random() < config.raw else int(rng.integers(config.jpeg[0], config.jpeg[1] + 1))
     return Camera(float(rng.uniform(*config.blur)), noise, quality)

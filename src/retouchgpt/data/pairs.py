@@ -6,11 +6,9 @@ from the user's own copy and never shipped.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +16,8 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.errors import BadData
 from retouchgpt.core.vocabulary import GRID_REGIONS
+
+from .ledger import Ledger
 
 FFHQR_TOTAL = 70_000
 FFHQR_SIDE = 1024
@@ -30,7 +30,8 @@ SPLITS: dict[str, range] = {
 STEEPNESS = 50.0
 LEAST_DIFFERENCE = 4.0 / 255
 """A pair whose largest mean difference stays below this counts as unretouched."""
-LARGEST_SHIFT = 1.5
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
+LARGEST_SHIFT = 1.0
 """Misalignment in px, at 256 px, above which a pair is refused."""
 
 
@@ -71,9 +72,10 @@ def ffhqr(folder: str | Path, split: str) -> list[Pair]:
     if strangers:
         raise BadData(f"{sources[strangers[0]]} belongs to another split than {place.name}.")
     wanted = sorted(n for n in sources if n in SPLITS[split])
-    missing = [n for n in wanted if n not in targets]
-    if missing:
-        raise BadData(f"{sources[missing[0]]} has no partner {place / 'target' / sources[missing[0]].name}.")
+    for own, other, side in ((sources, targets, "target"), (targets, sources, "source")):
+        alone = sorted(n for n in own if n in SPLITS[split] and n not in other)
+        if alone:
+            raise BadData(f"{own[alone[0]]} has no partner {place / side / own[alone[0]].name}.")
     if not wanted:
         raise BadData(f"{place} holds no pairs of the split {split}.")
     return [Pair(f"{n:05d}", sources[n], targets[n], n) for n in wanted]
@@ -89,69 +91,76 @@ def _numbered(folder: Path) -> dict[int, Path]:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a user's copy of FFHQR holds. counts: pairs a split. wrong_size: files that are not 1024 px square."""
+    """What a user's copy of FFHQR holds. counts: pairs a split. wrong_size: files that are not 1024 px square.
+    problems: a line for each split that cannot be read as it is."""
 
     counts: dict[str, int]
     wrong_size: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
-        return all(self.counts[s] == len(SPLITS[s]) for s in SPLITS) and not self.wrong_size
+        return all(self.counts[s] == len(SPLITS[s]) for s in SPLITS) and not self.wrong_size and not self.problems
 
 
 def verify(folder: str | Path, index: Path | None = None) -> Verification:
-    """Count pairs and check sizes from the PNG headers. With `index` the sizes found are kept in that JSON file, so an
-    interrupted check goes on where it stopped."""
-    seen: dict[str, list[int]] = json.loads(index.read_text()) if index is not None and index.exists() else {}
-    counts, wrong = {}, []
-    for split in SPLITS:
-        try:
-            pairs = ffhqr(folder, split)
-        except BadData:
-            counts[split] = 0
-            continue
-        counts[split] = len(pairs)
-        for done, path in enumerate(p for pair in pairs for p in (pair.before, pair.after)):
-            size = seen.setdefault(str(path), list(png_size(path)))
-            if size != [FFHQR_SIDE, FFHQR_SIDE]:
-                wrong.append(str(path))
-            if index is not None and done % 1000 == 999:
-                _keep(index, seen)
-    if index is not None:
-        _keep(index, seen)
-    return Verification(counts, tuple(wrong))
-
-
-def _keep(index: Path, seen: dict[str, Any]) -> None:
-    partial = index.with_suffix(".partial")
-    partial.write_text(json.dumps(seen))
-    partial.replace(index)
+    """Count pairs and check sizes from the PNG headers. With `index` each size is kept in that file as it is found, so
+    an interrupted check goes on where it stopped. Raises BadData where the index cannot be written."""
+    counts, wrong, problems = dict.fromkeys(SPLITS, 0), [], []
+    with Ledger(index, {"sizes of": str(folder)}) as ledger:
+        seen = {line["file"]: line["size"] for line in ledger.lines}
+        for split in SPLITS:
+            try:
+                pairs = ffhqr(folder, split)
+            except BadData as error:
+                problems.append(f"{split}: {error}")
+                continue
+            counts[split] = len(pairs)
+            for path in (p for pair in pairs for p in (pair.before, pair.after)):
+                if str(path) not in seen:
+                    seen[str(path)] = list(png_size(path))
+                    ledger.add({"file": str(path), "size": seen[str(path)]})
+                if seen[str(path)] != [FFHQR_SIDE, FFHQR_SIDE]:
+                    wrong.append(str(path))
+    return Verification(counts, tuple(wrong), tuple(problems))
 
 
 def png_size(path: Path) -> tuple[int, int]:
-    """Width and height from a PNG's header; (0, 0) when it has none."""
-    with path.open("rb") as stream:
-        head = stream.read(24)
+    """Width and height from a PNG's header; (0, 0) when it has none or cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(24)
+    except OSError:
+        return 0, 0
     if len(head) < 24 or head[:8] != b"\x89PNG\r\n\x1a\n":
         return 0, 0
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
 
 
 def folder_pairs(before: str | Path, after: str | Path) -> Iterator[Pair]:
-    """Pairs of equal names in two folders, sub-folders included. Raises BadData on a missing partner or no pictures."""
+    """Pairs of equal names in two folders, sub-folders included. Raises BadData on no pictures, or on a picture of
+    either folder that has no partner, or two, in the other."""
     before, after = Path(before), Path(after)
-    suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
-    found = sorted(p for p in before.rglob("*") if p.suffix.lower() in suffixes)
+    ours, theirs = _named(before), _named(after)
+    for own, other, folder in ((ours, theirs, after), (theirs, ours, before)):
+        for name, path in own.items():
+            if name not in other:
+                raise BadData(f"{path} has no partner in {folder}.")
+    for name, path in ours.items():
+        yield Pair(name, path, theirs[name])
+
+
+def _named(folder: Path) -> dict[str, Path]:
+    """Pictures below a folder by their place in it, without suffix."""
+    found: dict[str, Path] = {}
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise BadData(f"{found[name]} and {path} have one name; keep one of them.")
+        found[name] = path
     if not found:
-        raise BadData(f"{before} holds no pictures.")
-    for path in found:
-        place = path.relative_to(before)
-        partner = next(
-            (p for p in sorted(after.glob(str(place.with_suffix(".*")))) if p.suffix.lower() in suffixes), None
-        )
-        if partner is None:
-            raise BadData(f"{path} has no partner in {after}.")
-        yield Pair(place.with_suffix("").as_posix(), path, partner)
+        raise BadData(f"{folder} holds no pictures.")
+    return found
 
 
 def difference(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -180,9 +189,17 @@ def positions(mask: NDArray[np.floating], least_share: float = 0.004) -> tuple[s
 
 
 def shift(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
-    """How far two pictures are misaligned, in px at a width of 256 (phase correlation)."""
+    """How far two pictures are misaligned, in px at a width of 256 (phase correlation): as a whole, or, since a zoom or
+    a turn moves only the outer parts, in at least three of the four quarters."""
     grey = [cv2.resize(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY), (256, 256)).astype(np.float32) for x in (before, after)]
-    (dx, dy), _ = cv2.phaseCorrelate(grey[0], grey[1], cv2.createHanningWindow((256, 256), cv2.CV_32F))
+    quarters = [np.s_[y : y + 128, x : x + 128] for y in (0, 128) for x in (0, 128)]
+    parts = sorted(_moved(grey[0][q], grey[1][q]) for q in quarters)
+    return max(_moved(*grey), parts[1])
+
+
+def _moved(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
+    window = cv2.createHanningWindow(before.shape[::-1], cv2.CV_32F)
+    (dx, dy), _ = cv2.phaseCorrelate(np.ascontiguousarray(before), np.ascontiguousarray(after), window)
     return float(np.hypot(dx, dy))
 
 

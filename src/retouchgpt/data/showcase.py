@@ -1,13 +1,14 @@
 """The painter shown and measured, on the public-domain portrait of scikit-image.
 
 python -m retouchgpt.data.showcase sheets DIR          a contact sheet a kind: clean skin, then three paintings
-python -m retouchgpt.data.showcase speed [--samples N] samples a second of one core
+python -m retouchgpt.data.showcase speed [FACES] [--samples N] samples a second of one core, on her or on a folder
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.photo.composite import to_model
 from retouchgpt.photo.faces import shared_finder
 
-from .cache import SIDE, _encode
+from .cache import SIDE, Faces, _encode
 from .painter import TRAIN, VALIDATION, paint, paint_kind
 from .portrait import clean_astronaut
 
@@ -72,14 +73,26 @@ def write_sheets(out: Path) -> list[Path]:
     return written
 
 
-def speed(image: Image, landmarks: NDArray[np.float32], samples: int = 40) -> Speed:
-    """Paint training samples on one thread and count this process's own seconds, so that other work does not matter."""
-    threads = cv2.getNumThreads()
+def samples_of(faces: Path | None, count: int) -> list[tuple[Image, NDArray[np.float32]]]:
+    """`count` crops and their landmarks: as training draws them from a folder, or the portrait. Raises BadData."""
+    if faces is None:
+        return [portrait()] * count
+    source = Faces(faces)
+    windows = (source.window(i * 20 % len(source), np.random.default_rng((1, i))) for i in range(count))
+    return [(image, landmarks) for _, image, landmarks, _ in windows]
+
+
+def speed(crops: Sequence[tuple[Image, NDArray[np.float32]]]) -> Speed:
+    """Paint a training sample on each crop on one thread and count this process's own seconds, so that other work
+    matters little. Raises ValueError without any."""
+    threads, samples = cv2.getNumThreads(), len(crops)
+    if not samples:
+        raise ValueError("speed needs at least one sample")
     cv2.setNumThreads(1)
     try:
-        paint(image, landmarks, 0, TRAIN)  # tables are built on first use
+        paint(*crops[0], 0, TRAIN)  # tables are built on first use
         painting = coding = 0.0
-        for seed in range(samples):
+        for seed, (image, landmarks) in enumerate(crops):
             start = time.process_time()
             painted = paint(image, landmarks, seed + 1, TRAIN)
             middle = time.process_time()
@@ -94,12 +107,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m retouchgpt.data.showcase", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sheets").add_argument("out", type=Path)
-    commands.add_parser("speed").add_argument("--samples", type=int, default=40)
+    timed = commands.add_parser("speed")
+    timed.add_argument("faces", type=Path, nargs="?", help="folder of aligned faces; without it, the portrait")
+    timed.add_argument("--samples", type=int, default=40)
     options = parser.parse_args(arguments)
     if options.command == "sheets":
         print(*write_sheets(options.out), sep="\n")
         return
-    measured = speed(*portrait(), options.samples)
+    measured = speed(samples_of(options.faces, options.samples))
     print(f"{measured.painted:.1f} samples a second painted, {measured.cached:.1f} painted and coded for the cache")
 
 

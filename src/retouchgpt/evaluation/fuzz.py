@@ -26,6 +26,7 @@ from PIL import Image
 
 from retouchgpt.core.errors import RetouchError
 from retouchgpt.photo import heif, profiles
+from retouchgpt.photo.depths import widened
 from retouchgpt.photo.files import FORMATS, Photo, open_photo, save_photo
 
 CHUNK = 500
@@ -58,6 +59,14 @@ def _tiff(path: Path, channels: int, **keywords: Any) -> None:
     tifffile.imwrite(path, _pixels(channels).astype(np.uint16) * 257, **keywords)
 
 
+def _paged(path: Path) -> None:
+    import tifffile
+
+    with tifffile.TiffWriter(path) as out:
+        out.write(_pixels(3), photometric="rgb", compression="zlib")
+        out.write(_pixels(3)[::2, ::2], photometric="rgb", subfiletype=1)
+
+
 def _layered(path: Path) -> None:
     from retouchgpt.core.geometry import Box
     from retouchgpt.photo.layers import Layer, save_layers
@@ -68,7 +77,7 @@ def _layered(path: Path) -> None:
 
 
 def _heif(path: Path, bits: int) -> None:
-    pixels = _pixels(3) if bits == 8 else heif.widened(_pixels(3).astype(np.uint16) << (bits - 8), bits)
+    pixels = _pixels(3) if bits == 8 else widened(_pixels(3).astype(np.uint16) << (bits - 8), bits)
     kind = FORMATS[path.suffix]
     icc = profiles.made(profiles.DISPLAY_P3)
     heif.write(path, pixels, kind, bits=bits, alpha=None, grey=False, icc=icc, exif=_exif(), xmp=b"<x/>")
@@ -86,6 +95,11 @@ SOURCES: dict[str, Callable[[Path], object]] = {
     "zip.tif": _part(_tiff, channels=3, photometric="rgb", compression="zlib"),
     "lzw.tif": lambda p: cv2.imwrite(str(p), _pixels(3).astype(np.uint16) * 257),
     "ink.tif": _part(_tiff, channels=4, photometric="separated"),
+    "lab.tif": _part(_tiff, channels=3, photometric="cielab"),
+    "copied.tif": _paged,
+    "two.jpg": lambda p: Image.fromarray(_pixels(3)).save(
+        p, "MPO", save_all=True, append_images=[Image.fromarray(_pixels(3))], exif=_exif()
+    ),
     "layered.tif": _layered,
     "lossless.webp": _part(_pillow, channels=4, lossless=True, icc_profile=profiles.made(profiles.DISPLAY_P3)),
     "lossy.webp": _part(_pillow, channels=3, quality=80),

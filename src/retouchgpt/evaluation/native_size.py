@@ -1,8 +1,9 @@
 """Native size: the texture of repaired skin at 2, 4 and 6 times the model's scale, and memory at 100 megapixels.
 
-`python -m retouchgpt.evaluation.native_size --out DIR` writes native_size.json and, to be looked at, a cut of each
-size before and after. The portrait is the public-domain astronaut, enlarged, with marks painted at the model's scale
-and grain of a pore's size added at native size, since enlarging leaves none.
+`python -m retouchgpt.evaluation.native_size --out DIR --document docs/files.md` writes native_size.json and, to be
+looked at, a cut of each size before and after, and puts the table into the document. The portrait is the public-domain
+astronaut, enlarged, with marks painted at the model's scale and grain of a pore's size added at native size, since
+enlarging leaves none.
 """
 
 from __future__ import annotations
@@ -22,10 +23,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from . import documents
+
 SCALES = (2, 4, 6)
 INSTRUCTION = "Remove the acne, the spots and the moles."
 PORES = 0.012
 """Standard deviation of the grain, of 1: about what skin has in a sharp portrait."""
+TEXTURE, MEMORY_MB = (0.9, 1.1), 4000
+"""What is wanted: texture within the one, peak memory under the other."""
+PLACE = "native size"
 RING = 12
 """Model px around the edit from which skin is taken to compare with."""
 
@@ -154,6 +160,34 @@ def run(sides: Sequence[int], weights: str | None, out: Path) -> list[Row]:
     return rows
 
 
+def table(rows: Sequence[Row], weights: str | None) -> str:
+    """Markdown, with the weights it was measured with and whether all is as wanted."""
+    from retouchgpt.model.checkpoint import WEIGHTS, sha256
+    from retouchgpt.session.engine import weights_folder
+
+    digest = sha256(weights_folder(weights) / WEIGHTS)[:12]
+    lines = [
+        "| photo px a model px | megapixels | texture | texture, true correction | seconds | peak memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        lines.append(
+            f"| {r.scale:.1f} | {r.megapixels:.0f} | {r.texture:.2f} | {r.texture_true:.2f} | {r.seconds:.1f} "
+            f"| {r.peak_mb / 1000:.1f} GB |"
+        )
+    return "\n".join([*lines, "", f"Weights of SHA-256 {digest}. {verdict(rows)}"])
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """Whether every row is as wanted, in words."""
+    low, high = TEXTURE
+    rough = ", ".join(f"{r.scale:.1f}" for r in rows if not low <= r.texture <= high)
+    large = ", ".join(f"{r.megapixels:.0f}" for r in rows if r.peak_mb >= MEMORY_MB)
+    fine = f"is not within {low} to {high} at {rough}" if rough else f"is within {low} to {high} everywhere"
+    held = f"reaches 4 GB at {large} megapixels" if large else "stays under 4 GB"
+    return f"Texture {fine}; peak memory {held}."
+
+
 def side_of(scale: float) -> int:
     """Side of the portrait at which a photo px is 1/scale of a model px."""
     from retouchgpt.core.geometry import face_alignment
@@ -170,11 +204,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="retouchgpt.evaluation.native_size", description=about)
     parser.add_argument("--out", type=Path, default=Path("out/native_size"))
     parser.add_argument("--weights")
+    parser.add_argument("--document", type=Path, help=f"put the table between its marks <!-- {PLACE} -->")
     parser.add_argument("--scales", type=float, nargs="*", default=SCALES)
     parser.add_argument("--megapixels", type=float, nargs="*", default=(100.0,))
     options = parser.parse_args(arguments)
+    if options.document:
+        documents.check(options.document, PLACE)
     sides = [side_of(s) for s in options.scales] + [round((m * 1e6) ** 0.5) for m in options.megapixels]
-    run(sides, options.weights, options.out)
+    found = table(run(sides, options.weights, options.out), options.weights)
+    print(found)
+    if options.document:
+        documents.put(options.document, PLACE, found)
     return 0
 
 

@@ -1,6 +1,6 @@
 """The video benchmark: painted faces moved and lit over time; how steady an edit is, carried and frame by frame.
 
-python -m retouchgpt.evaluation.video FACES [--weights DIR] [--limit N] [--frames N] [--out DIR]
+python -m retouchgpt.evaluation.video FACES [--weights DIR] [--limit N] [--frames N] [--out DIR] [--document FILE]
 """
 
 from __future__ import annotations
@@ -19,21 +19,25 @@ from tqdm import tqdm
 
 from retouchgpt.core.plan import Edit, EditPlan
 from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.model.checkpoint import WEIGHTS, sha256
 from retouchgpt.model.imperfection import Selection, given
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.composite import to_model
 from retouchgpt.photo.faces import FaceFinder, shared_finder
-from retouchgpt.photo.frames import frame_of
+from retouchgpt.photo.frames import frame_of, rounded
 from retouchgpt.photo.video import pyav
 from retouchgpt.session.carry import Chooser, Looker, by_plan
 from retouchgpt.session.clip import KEY, ClipSession, Edited
+from retouchgpt.session.engine import weights_folder
 from retouchgpt.session.face import LookedAt
 
+from . import documents
 from .cases import Painted, painted_faces
 from .metrics import Image, Mask, visible
 
 UNTOUCHED = "input untouched"
 CLEAN = "never painted"
+PLACE = "steadiness"
 FRAMES = 24
 SIDE = 448
 """Side of the clip's picture in px."""
@@ -175,11 +179,11 @@ class Steadiness:
 
 
 def measure(clip: PaintedClip, frames: Sequence[NDArray[Any]]) -> Steadiness:
-    """Steadiness of a method's frames, (H, W, 3) in 8-bit levels, which are rounded first."""
+    """Steadiness of a method's frames, (H, W, 3) in 8-bit levels, rounded first as the samples of a clip are."""
     asked, steps, after, before = clip.asked, [], 0.0, 0.0
     last: list[NDArray[Any]] = []
     for t, out in enumerate(frames):
-        pictures = (np.rint(out), clip.picture(t), clip.target(t), out)
+        pictures = (rounded(out), clip.picture(t), clip.target(t), out)
         here, own, clean, fine = (clip.motion.face(x / clip.motion.light(t), t)[asked] for x in pictures)
         now = [here, here - own, fine]
         if last:
@@ -292,9 +296,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, default=2)
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--document", type=Path, help=f"put the table between its marks <!-- {PLACE} -->")
     options = parser.parse_args(arguments)
+    if options.document:
+        documents.check(options.document, PLACE)
     result = run(options.faces, options.weights, limit=options.limit, frames=options.frames, out=options.out)
-    print(result.table())
+    found = f"{result.table()}\nWeights of SHA-256 {sha256(weights_folder(options.weights) / WEIGHTS)[:12]}."
+    print(found)
+    if options.document:
+        documents.put(options.document, PLACE, found)
 
 
 if __name__ == "__main__":

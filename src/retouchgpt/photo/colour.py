@@ -24,6 +24,10 @@ SRGB_D50 = np.array(
     [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
 )
 """sRGB's primaries in the profile connection space (Bradford-adapted to D50)."""
+D50 = (0.9642, 1.0, 0.8249)
+"""White of the profile connection space, and of Lab."""
+CIELAB, ICCLAB = 8, 9
+"""TIFF's two codings of Lab, as its tag numbers them: with a and b signed, or about their middle."""
 SAMPLES = 65_536
 GRID = 33
 """Places a side of a sampled table profile."""
@@ -145,6 +149,34 @@ def seen(space: Space, pixels: NDArray[Any]) -> NDArray[np.uint8]:
     for y in range(0, len(out), STRIP):
         out[y : y + STRIP] = np.rint(space.to_srgb(eight[y : y + STRIP] / np.float32(255)) * 255)
     return out
+
+
+def lab_to_srgb(values: NDArray[Any], photometric: int) -> NDArray[Any]:
+    """A TIFF's Lab numbers (H, W, 3), uint8 or uint16, coded as CIELAB or ICCLAB, as sRGB of the same type."""
+    top, signed = np.iinfo(values.dtype).max, np.int8 if values.dtype == np.uint8 else np.int16
+    step, middle = (1, 128) if values.dtype == np.uint8 else (256, 32768)
+    white = top if photometric == CIELAB or values.dtype == np.uint8 else 65280
+    out, from_d50 = np.empty_like(values), np.linalg.inv(SRGB_D50).T
+    for y in range(0, len(values), STRIP):
+        rows = values[y : y + STRIP]
+        chroma = rows[..., 1:].view(signed) if photometric == CIELAB else rows[..., 1:].astype(np.int32) - middle
+        level = (rows[..., 0] * (100.0 / white) + 16) / 116
+        a, b = (chroma[..., i].astype(np.float32) / step for i in (0, 1))
+        at = np.stack([level + a / 500, level, level - b / 200], -1)
+        xyz = np.where(at > 6 / 29, at**3, (at - 4 / 29) * 3 * (6 / 29) ** 2) * D50
+        out[y : y + STRIP] = np.rint(linear_to_srgb((xyz @ from_d50).clip(0, 1)) * top)
+    return out
+
+
+def colourless(pixels: NDArray[Any]) -> bool:
+    """Whether a photo (H, W, 3), uint8 or uint16, is black and white though stored in colour: no pixel's channels lie
+    more than a level of 255 apart."""
+    level = np.iinfo(pixels.dtype).max // 255
+    for y in range(0, pixels.shape[0], STRIP):
+        rows = pixels[y : y + STRIP].astype(np.int32)
+        if (rows.max(2) - rows.min(2)).max() > level:
+            return False
+    return True
 
 
 def ink_to_srgb(image: Any, icc: bytes | None) -> Any | None:

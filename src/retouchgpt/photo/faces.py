@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -18,6 +15,8 @@ from numpy.typing import NDArray
 from retouchgpt.core.errors import FaceTooSmall, NoFaceFound, NoSuchFace
 from retouchgpt.core.geometry import Box, Extent
 from retouchgpt.core.people import who_is_meant
+
+from .quiet import quiet
 
 LEAST_FACE_PX = 60.0
 """Width of a face below which skin cannot be judged."""
@@ -147,11 +146,11 @@ def _warp_down(rgb: NDArray[np.uint8], matrix: NDArray[np.float64], scale: float
 
 
 def _pieces(rgb: NDArray[np.uint8]) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Overlapping squares of a large picture, with their corners."""
+    """Overlapping squares of a large picture, cut off where a side of it is shorter, with their corners."""
     height, width = rgb.shape[:2]
-    side = min(LOOK_SIDE // 2, height, width)
-    for y in _starts(height, side):
-        for x in _starts(width, side):
+    side = LOOK_SIDE // 2
+    for y in _starts(height, min(side, height)):
+        for x in _starts(width, min(side, width)):
             yield x, y, rgb[y : y + side, x : x + side]
 
 
@@ -235,19 +234,3 @@ def numbered(pixels: NDArray[Any], faces: Sequence[Face], side: int = 1600) -> N
 def shared_finder() -> MediapipeFaces:
     """One finder a process: loading the models costs more than a photo."""
     return MediapipeFaces()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep mediapipe's native logging off the terminal, where the answer belongs."""
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)

@@ -42,6 +42,7 @@ from retouchgpt.core.errors import (
 from retouchgpt.core.geometry import Extent
 
 from . import colour, heif, jpeg, metadata, png, tiff
+from .depths import turned
 from .jpeg import JpegCoding
 
 LIMIT_PIXELS = 200_000_000
@@ -54,6 +55,7 @@ NAMES = {"HEIF": "HEIC"}
 """What a format is called, where that is not its own word here."""
 PARTIAL = ".retouchgpt-"
 STALE_SECONDS = 3600
+DAMAGED_EXIF = "the EXIF block is damaged and was left out"
 READABLE = frozenset({"JPEG", "MPO", "PNG", "TIFF", "WEBP"})
 _PILLOW_LIMIT = threading.Lock()
 _readers = 0
@@ -134,8 +136,11 @@ def _opened(path: Path) -> Photo:
         with Image.open(path) as image:
             return _read(path, image)
     except UnidentifiedImageError as error:
-        if path.open("rb").read(4) in (b"II*\0", b"MM\0*"):  # a kind of TIFF that Pillow does not know
+        with path.open("rb") as stream:
+            start = stream.read(4)
+        if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):  # a kind of TIFF that Pillow does not know
             return _read_tiff(path)
+        tiff.check_kind(path)
         raise NotAnImage(path) from error
     except (OSError, SyntaxError, ValueError, struct.error, EOFError, IndexError, TypeError, MemoryError) as error:
         raise CorruptPhoto(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
@@ -146,8 +151,10 @@ def _check_file(path: Path) -> None:
         status = path.stat()
     except (OSError, ValueError) as error:
         raise PhotoNotFound(path) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise NotAnImage(path, "it is a folder")
     if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
-        raise NotAnImage(path)
+        raise NotAnImage(path, "it is empty" if stat.S_ISREG(status.st_mode) else "it is no file")
 
 
 @contextmanager
@@ -174,27 +181,35 @@ def _read(path: Path, image: Image.Image) -> Photo:
     kind = image.format or ""
     if kind not in READABLE:
         raise NotAnImage(path)
-    _check_size(path, *image.size, 1 if kind == "MPO" else getattr(image, "n_frames", 1))
-    orientation = int(image.getexif().get(0x0112, 1) or 1)
-    orientation = orientation if 1 <= orientation <= 8 else 1
+    frames = getattr(image, "n_frames", 1)
+    if kind == "TIFF":
+        tiff.check_kind(path, image)
+        frames = tiff.size_of(path)[2] if frames > 1 else frames
+    _check_size(path, *image.size, 1 if kind == "MPO" else frames)
+    orientation = metadata.orientation_of(image)
     info = image.info
+    exif = tiff.exif_of(image.getexif()) if kind == "TIFF" else metadata.upright_exif(info.get("exif"))
     common: dict[str, Any] = {
         "path": path,
         "format": "JPEG" if kind == "MPO" else kind,
         "mode": image.mode,
         "icc": info.get("icc_profile"),
-        "exif": tiff.exif_of(image) if kind == "TIFF" else metadata.upright_exif(info.get("exif")),
-        "xmp": info.get("xmp") if isinstance(info.get("xmp"), bytes) else None,
+        "exif": exif,
+        "xmp": metadata.upright_xmp(info.get("xmp")),
         "iptc": metadata.iptc_of(image),
-        "dpi": metadata.density(info.get("dpi")),
+        "dpi": tiff.dpi_of(image.getexif()) if kind == "TIFF" else metadata.dpi_of(image),
         "orientation": orientation,
         "jpeg": jpeg.coding_of(image) if kind in ("JPEG", "MPO") else None,
+        "notes": (
+            *((DAMAGED_EXIF,) if info.get("exif") and exif is None and kind != "TIFF" else ()),
+            *((_others(frames),) if kind == "MPO" and frames > 1 else ()),
+        ),
     }
-    if kind == "TIFF" and max(np.atleast_1d(image.tag_v2.get(258, (8,)))) > 8:  # type: ignore[attr-defined]
+    if kind == "TIFF" and tiff.is_deep(image):
         return _read_tiff(path, common)
     if kind == "PNG" and (deep := png.read_deep(path)) is not None:
         pixels, alpha, common["mode"] = deep
-        return Photo(pixels=_turn(pixels, orientation), alpha=_turn(alpha, orientation), **common)
+        return Photo(pixels=turned(pixels, orientation), alpha=turned(alpha, orientation), **common)
     return _read_eight(image, common, orientation)
 
 
@@ -203,10 +218,14 @@ def _read_heif(path: Path, kind: str) -> Photo:
     read = heif.read(path, kind)
     _check_size(path, read.pixels.shape[1], read.pixels.shape[0], 1)
     return Photo(
-        path, _turn(read.pixels, read.orientation), kind, read.mode, _turn(read.alpha, read.orientation), read.icc,
-        metadata.upright_exif(read.exif), read.xmp, orientation=read.orientation,
-        bits=read.bits if read.bits > 8 else None,
+        path, turned(read.pixels, read.orientation), kind, read.mode, turned(read.alpha, read.orientation), read.icc,
+        metadata.upright_exif(read.exif), metadata.upright_xmp(read.xmp), orientation=read.orientation,
+        bits=read.bits if read.bits > 8 else None, notes=(_others(read.pictures),) if read.pictures > 1 else (),
     )  # fmt: skip
+
+
+def _others(pictures: int) -> str:
+    return f"the file held {pictures} pictures; the main one is retouched and the others are left out"
 
 
 def _check_size(path: Path, width: int, height: int, frames: int) -> None:
@@ -219,18 +238,21 @@ def _check_size(path: Path, width: int, height: int, frames: int) -> None:
 
 
 def _read_tiff(path: Path, common: dict[str, Any] | None = None) -> Photo:
-    """A TIFF of 16 bits a channel. common: what Pillow read of it, where it could."""
+    """A TIFF that Pillow does not read at its depth. common: what Pillow read of it, where it could."""
     if common is None:
+        tiff.check_kind(path)
         _check_size(path, *tiff.size_of(path))
-        common = {"path": path, "format": "TIFF"}
+        tags = tiff.own_tags(path)
+        common = {"path": path, "format": "TIFF", "exif": tiff.exif_of(tags), "dpi": tiff.dpi_of(tags)}
     deep = tiff.read_deep(path)
-    common |= {"mode": deep.mode, "icc": deep.icc, "xmp": deep.xmp, "iptc": deep.iptc, "notes": deep.notes}
-    common["orientation"] = turned = deep.orientation
-    return Photo(pixels=_turn(deep.pixels, turned), alpha=_turn(deep.alpha, turned), **common)
+    way = deep.orientation
+    common |= {"mode": deep.mode, "icc": deep.icc, "iptc": deep.iptc, "notes": deep.notes, "bits": deep.bits}
+    common |= {"xmp": metadata.upright_xmp(deep.xmp), "orientation": way}
+    return Photo(pixels=turned(deep.pixels, way), alpha=turned(deep.alpha, way), **common)
 
 
 def _read_eight(image: Image.Image, common: dict[str, Any], orientation: int) -> Photo:
-    notes: list[str] = []
+    notes = [*common.pop("notes"), *(tiff.notes_of(image) if image.format == "TIFF" else ())]
     alpha = None
     if image.format == "TIFF":
         image.filename = ""  # type: ignore[attr-defined]  # of a grey file that it maps into memory Pillow loses the turn
@@ -243,10 +265,11 @@ def _read_eight(image: Image.Image, common: dict[str, Any], orientation: int) ->
         image, common["mode"], common["icc"] = by_profile or image, "CMYK", None
     elif image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "PA"):
         notes.append(f"converted from {image.mode} to RGB")
+        common["icc"] = None if image.mode == "LAB" else common["icc"]
     if image.mode == "P":
         indices = np.asarray(image)
         palette = np.frombuffer((image.getpalette("RGB") and bytes(image.getpalette("RGB"))) or b"", np.uint8)  # type: ignore[arg-type]
-        common["palette"], common["indices"] = palette.reshape(-1, 3), _turn(indices, orientation)
+        common["palette"], common["indices"] = palette.reshape(-1, 3), turned(indices, orientation)
         if "transparency" in image.info:
             alpha = np.asarray(image.convert("RGBA"))[..., 3]
             notes.append("the palette's transparency is kept as an alpha channel; saved with full colour")
@@ -254,20 +277,7 @@ def _read_eight(image: Image.Image, common: dict[str, Any], orientation: int) ->
     elif image.mode in ("LA", "RGBA", "PA") or ("transparency" in image.info and image.mode in ("L", "RGB")):
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
     pixels = np.ascontiguousarray(np.asarray(image.convert("RGB")))
-    return Photo(pixels=_turn(pixels, orientation), alpha=_turn(alpha, orientation), notes=tuple(notes), **common)
-
-
-def _turn(array: Any, orientation: int) -> Any:
-    """Apply an EXIF orientation to (H, W, ...) pixels."""
-    if array is None or orientation == 1:
-        return array
-    if orientation in (5, 6, 7, 8):
-        array = np.swapaxes(array, 0, 1)
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    return np.ascontiguousarray(array)
+    return Photo(pixels=turned(pixels, orientation), alpha=turned(alpha, orientation), notes=tuple(notes), **common)
 
 
 @dataclass(frozen=True)
@@ -387,9 +397,9 @@ def _encode(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str
 
 
 def _encode_heif(photo: Photo, pixels: Pixels, kind: str, path: Path, notes: list[str]) -> None:
-    bits = 8 if photo.depth == 8 else photo.bits or 12
-    if photo.depth == 16 and photo.bits is None:
-        notes.append(f"{NAMES.get(kind, kind)} holds 12 bits a channel; the photo had 16")
+    bits = 8 if photo.depth == 8 else photo.bits if photo.bits in (10, 12) else 12
+    if photo.depth == 16 and (photo.bits or 16) > 12:
+        notes.append(f"{NAMES.get(kind, kind)} holds 12 bits a channel; the photo had {photo.bits or 16}")
     grey = photo.grey and photo.alpha is None
     data = np.repeat(_grey(pixels)[..., None], 3, 2) if photo.grey else pixels
     heif.write(path, data, kind, bits=bits, alpha=photo.alpha, grey=grey, icc=photo.icc, exif=photo.exif, xmp=photo.xmp)

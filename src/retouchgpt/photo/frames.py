@@ -23,6 +23,8 @@ WEIGHTS: dict[int, tuple[float, float]] = {
 }  # fmt: skip
 """Luma weights of red and blue by the matrix coefficients' number in ITU-T H.273."""
 MATRIX_NAMES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020", 10: "BT2020"}
+LEAN = 0.05
+"""Levels about half way within which `rounded` looks at the samples around; more would smooth the grain away."""
 HIGH_DEFINITION = 720
 """Height from which an unmarked clip is read by BT.709, else by BT.601."""
 FULL = 2
@@ -93,7 +95,7 @@ class Frame:
             rows = slice(whole.y0 // ch, -(-whole.y1 // ch))
             columns = slice(whole.x0 // cw, -(-whole.x1 // cw))
             part = plane[rows, columns]
-            part[...] = np.rint(part + values[: part.shape[0], : part.shape[1]]).clip(0, top)
+            part[...] = rounded(part + values[: part.shape[0], : part.shape[1]]).clip(0, top)
         return whole
 
     def _cells(self, box: Box, change: NDArray[np.float32]) -> tuple[Box, NDArray[np.float32]]:
@@ -126,6 +128,18 @@ class Frame:
             (small[1] - small[0]) / (2 * (1 - blue)) * colour,
             (small[2] - small[0]) / (2 * (1 - red)) * colour,
         ]
+
+
+def rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Samples (h, w) or (h, w, 3) as whole numbers, steadily from frame to frame.
+
+    Rounding an edited sample anew adds noise to the clip's grain, which then flickers more than it did. So what lies
+    within LEAN of half way goes to the side of the samples around it, which takes as much from the grain as rounding
+    adds. Whole numbers stay.
+    """
+    values = np.asarray(values, np.float32)
+    around = cv2.GaussianBlur(values, (0, 0), 1)
+    return np.rint(values + LEAN * np.sign(around - values))
 
 
 def frame_of(picture: VideoFrame, index: int, pts: int, duration: int, turn: int) -> Frame:

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from retouchgpt.core.errors import CorruptPhoto, MissingExtra, UnsupportedPhoto
 
 from . import avif_boxes
+from .depths import narrowed, widened
 
 Pixels = NDArray[Any]
 
@@ -37,6 +38,7 @@ class Read(NamedTuple):
     exif: bytes | None
     xmp: bytes | None
     orientation: int
+    pictures: int = 1
 
 
 def kind_of(path: Path) -> str | None:
@@ -109,22 +111,10 @@ def write(
         )  # fmt: skip
 
 
-def widened(codes: Pixels, bits: int) -> NDArray[np.uint16]:
-    """Numbers of 9 to 16 bits spread over 16: 0 stays 0 and the highest becomes 65535."""
-    codes = codes.astype(np.uint32)
-    return ((codes << (16 - bits)) | (codes >> (2 * bits - 16))).astype(np.uint16)
-
-
-def narrowed(wide: Pixels, bits: int) -> NDArray[np.uint16]:
-    """Numbers of 16 bits rounded to `bits`; inverse of `widened`."""
-    top = (1 << bits) - 1
-    return ((wide.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
-
-
 def _read_heic(path: Path) -> Read:
     import pillow_heif
 
-    image = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
+    image = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)  # its main picture, and how many there are
     bits = int(image.info.get("bit_depth") or 8)
     nclx = image.info.get("nclx_profile") or {}
     icc = image.info.get("icc_profile")
@@ -133,7 +123,7 @@ def _read_heic(path: Path) -> Read:
     if raw.dtype == np.uint16:
         raw = widened(raw >> (16 - bits), bits)
     # the decoder has turned the picture by its own boxes; EXIF only says so again
-    return Read(*_planes(raw), bits, icc, image.info.get("exif"), image.info.get("xmp"), 1)
+    return Read(*_planes(raw), bits, icc, image.info.get("exif"), image.info.get("xmp"), 1, len(image))
 
 
 def _read_avif(path: Path) -> Read:
@@ -182,4 +172,6 @@ def _need(kind: str) -> None:
 
 
 def _line(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # whose words only repeat the path
+        return "its picture cannot be decoded"
     return str(error).split("\n")[0] or type(error).__name__

@@ -23,6 +23,8 @@ Pixels = NDArray[Any]
 SEGMENT = 65_500
 """Bytes of one metadata block that a JPEG segment holds, less its name."""
 IPTC_RESOURCE = 0x0404
+SHOWN = 0.5
+"""Share of an edit in the file as written below which it is said."""
 TURNED = 4
 """Levels by which a decoder's rounding may differ between a block and the same block turned."""
 KEPT = "JPEG blocks that the edit does not touch (16x16 px at most) keep the original's own data"
@@ -79,6 +81,10 @@ def settle(written: Path, original: Path | None, before: Pixels, after: Pixels, 
     (H, W, 3) uint8, upright. orientation: the EXIF value that was applied to `before`.
     """
     changed = (before != after).any(2)
+    return _settled(written, original, before, changed, orientation) + _lost(written, before, after, changed)
+
+
+def _settled(written: Path, original: Path | None, before: Pixels, changed: NDArray[np.bool_], orientation: int) -> str:
     kept = written.with_name(f"{written.name}.kept")
     try:
         if original is not None and _keep_blocks(written, kept, original, changed, orientation):
@@ -95,6 +101,19 @@ def settle(written: Path, original: Path | None, before: Pixels, after: Pixels, 
         f"JPEG is coded anew on saving: {1 - differing:.2%} of the pixels outside the edit stay as they were, "
         f"the others move by at most {most} of 255"
     )
+
+
+def _lost(written: Path, before: Pixels, after: Pixels, changed: NDArray[np.bool_]) -> str:
+    """What is to be said where the tables are so coarse that the file as written shows little of the edit."""
+    if not changed.any():
+        return ""
+    with Image.open(written) as image:
+        now = np.asarray(image.convert("RGB"))[changed].astype(np.int32)
+    wanted = after[changed].astype(np.int32) - before[changed]
+    share = float(((now - before[changed]) * wanted).sum()) / float((wanted**2).sum())
+    if share >= SHOWN:
+        return ""
+    return f"; the original's coarse tables leave {max(share, 0):.0%} of the edit, so save it as PNG or TIFF to see it"
 
 
 def _difference(written: Path, before: Pixels, changed: NDArray[np.bool_], reach: int) -> tuple[float, int]:

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 from PIL import Image
 
 from . import jpeg, tiff
+from .depths import density
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC's word for a photo in which a trained algorithm made a part."""
@@ -17,6 +18,11 @@ EMPTY_PACKET = (
     b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+WHOLE = {3: "H", 4: "I", 8: "h", 9: "i"}
+"""TIFF's types of whole numbers: an orientation should be the first, and is not always."""
+XMP_ORIENTATION = re.compile(
+    rb"""(\btiff:Orientation\s*=\s*["'])[^"']*(?=["'])|(<tiff:Orientation\b[^>/]*>)[^<]*(?=</tiff:Orientation>)"""
 )
 RDF_END = re.compile(rb"</rdf:RDF\s*>")
 RDF_ALONE = re.compile(rb"(<rdf:RDF\b[^>]*?)/>")
@@ -79,12 +85,33 @@ def upright_exif(exif: bytes | None) -> bytes | None:
         for i in range(entries):
             at = start + ifd + 2 + 12 * i
             tag, kind = struct.unpack_from(order + "HH", data, at)
-            if tag == 0x0112 and kind == 3:
-                struct.pack_into(order + "H", data, at + 8, 1)
+            if tag == 0x0112 and kind in WHOLE:
+                struct.pack_into(order + WHOLE[kind], data, at + 8, 1)
         struct.pack_into(order + "I", data, start + ifd + 2 + 12 * entries, 0)
     except (KeyError, struct.error):
         return None
     return bytes(data)
+
+
+def upright_xmp(xmp: Any) -> bytes | None:
+    """The same packet with orientation 1, which some programs read here and not in EXIF; None for what is no packet."""
+    return XMP_ORIENTATION.sub(rb"\g<1>\g<2>1", xmp) if isinstance(xmp, bytes) and xmp else None
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of an opened picture, 1 to 8; 1 for what is none."""
+    try:
+        value = int(image.getexif().get(0x0112, 1) or 1)
+    except (TypeError, ValueError):
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def dpi_of(image: Image.Image) -> tuple[float, float] | None:
+    """Pixels an inch both ways, where a JPEG, PNG or WebP says so (of a JPEG with EXIF Pillow takes 72 otherwise)."""
+    if image.format in ("JPEG", "MPO") and not image.info.get("jfif_unit") and 282 not in image.getexif():
+        return None
+    return density(image.info.get("dpi"))
 
 
 def iptc_of(image: Image.Image) -> bytes | None:
@@ -94,12 +121,3 @@ def iptc_of(image: Image.Image) -> bytes | None:
     if found is None and image.format == "TIFF":
         found = image.tag_v2.get(tiff.IPTC)  # type: ignore[attr-defined]
     return found if isinstance(found, bytes) and found else None
-
-
-def density(value: Any) -> tuple[float, float] | None:
-    """Pixels an inch both ways, from what Pillow read; None where it makes no sense."""
-    try:
-        x, y = float(value[0]), float(value[1])
-    except (TypeError, ValueError, IndexError, ZeroDivisionError):
-        return None
-    return (x, y) if x > 0 and y > 0 else None

@@ -20,10 +20,14 @@ from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import Request, RetouchNetwork
 from retouchgpt.photo.colour import SRGB, Space
 from retouchgpt.photo.composite import Placed, to_model
+from retouchgpt.photo.coverings import coverings
 from retouchgpt.photo.faces import Face
-from retouchgpt.photo.regions import protected_map, region_maps, skin_map, with_marks
+from retouchgpt.photo.regions import eye_distance, protected_map, region_maps, skin_map, with_marks
 
 from .findings import find
+
+BESIDE_COVERING = 0.1
+"""Eye distances beside a beard or a frame over which an edit fades in, so that a wide one has no edge there."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,11 @@ def _allowed(image: NDArray[np.float32], landmarks: NDArray[np.float32], size: i
     small = with_marks(small, landmarks / 2)
     skin = cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
     skin = ((skin - 0.15) / 0.35).clip(0, 1)
-    protected = (protected_map(landmarks, Extent(size, size)) > 0.5).astype(np.uint8)
-    protected = cv2.dilate(protected, np.ones((3, 3), np.uint8))  # enlarging to photo size reaches one px further
+    covered = coverings(image, landmarks, skin)
+    away = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 5)
+    skin *= (away / (BESIDE_COVERING * eye_distance(landmarks))).clip(0, 1)
+    protected = ((protected_map(landmarks, Extent(size, size)) > 0.5) | covered).astype(np.uint8)
+    protected = cv2.dilate(protected, np.ones((3, 3), np.uint8))  # enlarging reaches one px
     return np.where(protected > 0, 0, skin).astype(np.float32)
 
 

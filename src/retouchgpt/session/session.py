@@ -19,6 +19,7 @@ from retouchgpt.core.plan import Edit, EditPlan
 from retouchgpt.core.vocabulary import ALL, IMPERFECTIONS, spoken
 from retouchgpt.language.dialogue import adjusted
 from retouchgpt.model.imperfection import Selection
+from retouchgpt.photo.colour import colourless
 from retouchgpt.photo.composite import EDGE, Pasted, paste_all, to_photo
 from retouchgpt.photo.faces import Face, meant
 from retouchgpt.photo.files import Photo
@@ -58,7 +59,7 @@ class Rendered:
     pixels: NDArray[Any]
     mask: NDArray[np.float32]
     repairs: tuple[Repair | None, ...]
-    trails: tuple[tuple[Repair, ...], ...] = ()
+    trails: tuple[tuple[Repair, ...], ...]
 
 
 class Session:
@@ -72,6 +73,7 @@ class Session:
         self.engine, self.photo = engine, photo
         self._others, self._asked = list(others), tuple(face.index for face in faces)
         self._opening = dict(timings)
+        self._grey = photo.grey or colourless(photo.pixels)
         start = time.perf_counter()
         self.faces: list[LookedAt] = [look(engine.network, photo.pixels, face, photo.space) for face in faces]
         self._opening["encode"] = time.perf_counter() - start
@@ -188,9 +190,13 @@ class Session:
         if not turns:
             return self.reset()
         told = [t for t in turns if not any(t is before for before in self.turns)] or list(turns)
-        who = () if any(not t.faces for t in told) else tuple(sorted({f for t in told for f in t.faces}))
         self._question = None
         self._push(tuple(turns))
+        return self._retold(told, instruction)
+
+    def _retold(self, told: Sequence[Turn], instruction: str) -> Result:
+        """The result, with an answer about these turns, to each face about its own."""
+        who = () if any(not t.faces for t in told) else tuple(sorted({f for t in told for f in t.faces}))
         own = {n: _joined([t for t in told if t.concerns(n)]) for n in self._numbers}
         return self._result(_joined(told), instruction, {}, who, own)
 
@@ -271,22 +277,39 @@ class Session:
         return result if done else replace(result, answer=NOTHING_TO[plan.intent])
 
     def walk(self, pace: Pace | None) -> None:
-        """From now on retouch in steps x_r(1), x_r(2), ... at this pace; None: at once."""
+        """From now on retouch in steps x_r(1), x_r(2), ... at this pace; None: at once. `again` shows the change."""
         self._pace, self._rendered = pace, None
 
-    def steps(self) -> list[NDArray[Any]]:
-        """x_r(1) ... x_r(n): the photo after each step, (H, W, 3) of its own type; empty where nothing is edited.
+    @property
+    def walks(self) -> bool:
+        """Whether it retouches in steps."""
+        return self._pace is not None
+
+    def again(self, instruction: str) -> Result:
+        """What is in force, done once more at the pace of now; no state is added. instruction: why, in words."""
+        if not self.turns:
+            return self._result(EditPlan("inspect"), instruction, {})
+        return self._retold(self.turns, instruction)
+
+    @property
+    def step_count(self) -> int:
+        """n of x_r(1) ... x_r(n); 0 where nothing is edited."""
+        return max(map(len, self.render().trails), default=0)
+
+    def step(self, number: int) -> NDArray[Any]:
+        """x_r(number), the photo after a step from 1 to `step_count`, (H, W, 3) of its own type.
 
         The last one is the session's image. A face that was done earlier stays as it was.
         """
-        rendered = self.render()
-        trails = rendered.trails or tuple((r,) if r is not None else () for r in rendered.repairs)
-        count = max(map(len, trails), default=0)
-        return [self._pasted([t[min(k, len(t) - 1)] if t else None for t in trails]).pixels for k in range(count)]
+        return self._pasted([t[min(number, len(t)) - 1] if t else None for t in self.render().trails]).pixels
+
+    def steps(self) -> list[NDArray[Any]]:
+        """x_r(1) ... x_r(n); empty where nothing is edited."""
+        return [self.step(number) for number in range(1, self.step_count + 1)]
 
     def _pasted(self, repairs: Sequence[Repair | None]) -> Pasted:
         found = [(f, r) for f, r in zip(self.faces, repairs, strict=True) if r is not None]
-        parts = [placed(f, r, grey=self.photo.grey) for f, r in found]
+        parts = [placed(f, r, grey=self._grey) for f, r in found]
         return paste_all(self.photo.pixels, parts, space=self.photo.space)
 
     def render(self) -> Rendered:

@@ -1,6 +1,6 @@
 """Trains the classifier that tells which kind of imperfection a component of a difference was.
 
-    python -m retouchgpt.training.differences FACES/train --validation FACES/val [--faces 300] [--out FILE]
+    python -m retouchgpt.training.differences FACES/train --validation FACES/val [--faces-painted 300] [--out FILE]
 
 Painted faces against themselves without any mark; each component takes the kind that made most of it, and components of
 several kinds are left out.
@@ -101,12 +101,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("faces", type=Path)
     parser.add_argument("--validation", type=Path, required=True)
     parser.add_argument("--faces-painted", type=int, default=300)
+    parser.add_argument("--held-back", type=int, default=80, help="paintings of validation faces that it is scored on")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path(SHIPPED))
     options = parser.parse_args(arguments)
     features, kinds = examples(options.faces, options.faces_painted, options.seed, TRAIN)
     model = fit(features, kinds)
-    held = examples(options.validation, max(options.faces_painted // 3, 1), options.seed + 1, VALIDATION)
+    held = examples(options.validation, options.held_back, options.seed + 1, VALIDATION)
     scores = recalls(model, *held)
     about = {"faces": options.faces_painted, "components": len(kinds), "held_back": len(held[1]), "recall": scores}
     model.save(options.out, about)

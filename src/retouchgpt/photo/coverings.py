@@ -1,0 +1,191 @@
+"""What lies on skin in skin's own colour: frames of glasses, beards, strands. The skin map cannot tell them by colour.
+
+Glasses and beard are first looked for as a whole (does this face wear one?), where they differ most from a bare face,
+and only then drawn, so that a face without keeps its skin.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchgpt.core.geometry import LEFT_EYE_CONTOUR, RIGHT_EYE_CONTOUR, Extent
+
+from .regions import OVAL, POLYGONS, eye_distance, protected_map
+
+FloatImage = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+BETWEEN_BROWS, NOSE_TIP, UNDER_NOSE, FOREHEAD_TOP, CHIN_TIP = 9, 4, 2, 10, 152
+BRIDGE_LEAST, BRIDGE_SURE, BRIDGE_AND_RIM = 0.3, 1.2, 0.055
+"""Contrast (log units) across the bridge of the nose below which there are no glasses, from which there are, and its
+product with the rims' contrast from which there are."""
+FRAME, FRAME_OVER_SKIN = 0.17, 1.9
+"""Contrast of a frame: in log units, and over the middle of this face's own skin."""
+BEARD = 0.042
+"""Density of hair, see `_density`, in the middle of the chin or around the mouth from which a face is bearded."""
+HAIRY, HAIRY_OVER_SKIN = 0.033, 1.8
+"""Density that is beard: at least, and over this face's smooth skin."""
+GREYER = 0.12
+"""By how much (log red over green) a beard is greyer than the skin, where it is not dense."""
+HAIRY_AT_EDGE, EDGE_REACH = 2.8, 0.3
+"""Density over smooth skin's that is hair at the face's edge, and how far in the edge reaches, in eye distances."""
+
+
+def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatImage) -> Mask:
+    """Frames of glasses, beard and hair that hangs into the face, (H, W).
+
+    image: float RGB (H, W, 3) in [0, 1]. landmarks: (478, 2) px of it. skin: (H, W) in [0, 1], what else is skin.
+    """
+    points = np.asarray(landmarks, np.float32)
+    unit = eye_distance(points)
+    protected = protected_map(points, Extent(image.shape[1], image.shape[0]))
+    bare = skin * (cv2.dilate(protected, _disk(0.04 * unit)) < 0.3)
+    height, density = _height(points, image.shape[:2]), _density(image, unit)
+    smooth = (bare > 0.8) & (height > 0.25 * unit)
+    own = float(np.percentile(density[smooth], 30)) if smooth.sum() > 100 else 0.02
+    face = _polygon(points[list(OVAL)], image.shape[:2])
+    lower = face & (height < 0.12 * unit)
+    return (
+        _glasses(image, points, bare)
+        | _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), lower, own)
+        | _strands(density, face, ~lower, own, unit)
+    )
+
+
+def _glasses(image: FloatImage, points: FloatImage, bare: FloatImage) -> Mask:
+    none = np.zeros(image.shape[:2], bool)
+    bridge = _bridge_contrast(image, points)
+    if bridge < BRIDGE_LEAST:
+        return none
+    if bridge < BRIDGE_SURE and bridge * _rim_contrast(image, points) < BRIDGE_AND_RIM:
+        return none
+    unit = eye_distance(points)
+    fine = _log(image, 0.006 * unit)
+    disk = _disk(0.022 * unit)
+    contrast = (cv2.dilate(fine, disk) - cv2.erode(fine, disk)).max(2)
+    zone = _around_eyes(points, image.shape[:2])
+    free = (bare > 0.9) & ~zone
+    own = float(np.median(contrast[free])) if free.sum() > 50 else 0.1
+    frames = ((contrast > max(FRAME, FRAME_OVER_SKIN * own)) & zone).astype(np.uint8)
+    frames = cv2.morphologyEx(frames, cv2.MORPH_CLOSE, _disk(0.04 * unit))
+    return cv2.dilate(frames, _disk(0.03 * unit)) > 0
+
+
+def _bridge_contrast(image: FloatImage, points: FloatImage) -> float:
+    """Largest step along the ridge of the nose, from between the brows to the tip, in log units."""
+    rows, columns = 96, 24
+    top, tip = points[BETWEEN_BROWS], points[NOSE_TIP]
+    along = tip - top
+    across = np.array((-along[1], along[0])) / max(float(np.hypot(*along)), 1e-6) * 0.1 * eye_distance(points)
+    t, s = np.linspace(0, 1, rows)[:, None, None], np.linspace(-1, 1, columns)[None, :, None]
+    where = (top + along * t + across * s).astype(np.float32)
+    strip = cv2.remap(image.astype(np.float32), where[..., 0], where[..., 1], cv2.INTER_LINEAR)
+    profile = np.median(np.log(strip + 0.03), axis=1)
+    return float(np.abs(profile[4:] - profile[:-4]).max())
+
+
+def _rim_contrast(image: FloatImage, points: FloatImage) -> float:
+    """Contrast of the plainest line that runs under either eye from side to side, in log units."""
+    unit = eye_distance(points)
+    fine, disk = _log(image, 0.006 * unit, 0.06), _disk(0.03 * unit)
+    bright, dark = (cv2.morphologyEx(fine, how, disk) for how in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
+    lines = np.maximum(bright, dark).max(2)
+    right, down = _axes(points)
+    angle = np.deg2rad(np.linspace(25, 155, 40))[:, None, None]
+    away = (np.cos(angle) * right + np.sin(angle) * down) * (np.linspace(0.27, 0.75, 50) * unit)[None, :, None]
+    found = []
+    for contour in (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR):
+        where = (points[list(contour)].mean(0) + away).astype(np.float32)
+        found.append(_path(cv2.remap(lines, where[..., 0], where[..., 1], cv2.INTER_LINEAR)))
+    return max(found)
+
+
+def _path(values: FloatImage, reach: int = 2) -> float:
+    """30th percentile along the strongest path through the rows of `values` that moves by at most `reach` a row."""
+    total, width = values.copy(), values.shape[1]
+    for row in range(1, len(total)):
+        around = np.pad(total[row - 1], reach, constant_values=-np.inf)
+        total[row] += np.max([around[k : k + width] for k in range(2 * reach + 1)], axis=0)
+    column, seen = int(total[-1].argmax()), []
+    for row in range(len(total) - 1, -1, -1):
+        low = max(column - reach, 0)
+        column = low + int(total[row, low : column + reach + 1].argmax())
+        seen.append(values[row, column])
+    return float(np.percentile(seen, 30))
+
+
+def _around_eyes(points: FloatImage, shape: tuple[int, ...]) -> Mask:
+    """Where frames lie: over the whole width, from the brows to well under the eyes."""
+    unit = eye_distance(points)
+    right, down = _axes(points)
+    centre = points[[*RIGHT_EYE_CONTOUR, *LEFT_EYE_CONTOUR]].mean(0)
+    corners = ((-1.4, -0.42), (1.4, -0.42), (1.4, 0.7), (-1.4, 0.7))
+    return _polygon(np.array([centre + (x * right + y * down) * unit for x, y in corners]), shape)
+
+
+def _beard(density: FloatImage, grey: Mask, points: FloatImage, open_skin: Mask, lower: Mask, own: float) -> Mask:
+    """Hair of the lower face, dense or grey, where its middle is dense. own: density of smooth skin."""
+    unit, middles = eye_distance(points), []
+    for name in ("chin", "mouth"):
+        part = _polygon(points[list(POLYGONS[name])], density.shape) & open_skin
+        middles.append(float(np.median(density[part])) if part.sum() > 30 else 0.0)
+    if max(middles) < BEARD:
+        return np.zeros(density.shape, bool)
+    hairy = ((grey | (density > max(HAIRY, HAIRY_OVER_SKIN * own))) & lower).astype(np.uint8)
+    hairy = cv2.morphologyEx(hairy, cv2.MORPH_OPEN, _disk(0.07 * unit))
+    return cv2.dilate(hairy, _disk(0.06 * unit)) > 0
+
+
+def _greyer(image: FloatImage, smooth: Mask, unit: float) -> Mask:
+    """Where red stands less over green than on smooth skin."""
+    log = np.log(cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.04 * unit) + 0.03)
+    red = log[..., 0] - log[..., 1]
+    return red < (float(np.median(red[smooth])) if smooth.sum() > 100 else 0.0) - GREYER
+
+
+def _strands(density: FloatImage, face: Mask, upper: Mask, own: float, unit: float) -> Mask:
+    """Dense hair from the face's edge inwards."""
+    inwards = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5)
+    hairy = (density > max(HAIRY, HAIRY_AT_EDGE * own)) & upper & (inwards < EDGE_REACH * unit)
+    return cv2.morphologyEx(hairy.astype(np.uint8), cv2.MORPH_OPEN, _disk(0.04 * unit)) > 0
+
+
+def _height(points: FloatImage, shape: tuple[int, ...]) -> FloatImage:
+    """Of every pixel (H, W) over the base of the nose, along the face's axis, in px."""
+    up = points[FOREHEAD_TOP] - points[CHIN_TIP]
+    up = up / max(float(np.hypot(*up)), 1e-6)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return (x - points[UNDER_NOSE][0]) * up[0] + (y - points[UNDER_NOSE][1]) * up[1]
+
+
+def _density(image: FloatImage, unit: float) -> FloatImage:
+    """How dense fine contrast is, (H, W) in log units: a mean of roots, which many hairs lift and one edge does not."""
+    luma = np.log(image.mean(2) + 0.05).astype(np.float32)
+    fine = cv2.GaussianBlur(luma, (0, 0), max(0.004 * unit, 0.3)) - cv2.GaussianBlur(luma, (0, 0), 0.025 * unit)
+    return cv2.GaussianBlur(np.sqrt(np.abs(fine)), (0, 0), 0.06 * unit) ** 2
+
+
+def _log(image: FloatImage, sigma: float, floor: float = 0.04) -> FloatImage:
+    return np.log(cv2.GaussianBlur(image.astype(np.float32), (0, 0), max(sigma, 0.3)) + np.float32(floor))
+
+
+def _axes(points: FloatImage) -> tuple[FloatImage, FloatImage]:
+    """Unit vectors to the viewer's right along the eyes, and down the face."""
+    right = points[list(LEFT_EYE_CONTOUR)].mean(0) - points[list(RIGHT_EYE_CONTOUR)].mean(0)
+    right = right / max(float(np.hypot(*right)), 1e-6)
+    return right, np.array((-right[1], right[0]))
+
+
+def _polygon(points: FloatImage, shape: tuple[int, ...]) -> Mask:
+    out = np.zeros(shape[:2], np.uint8)
+    cv2.fillPoly(out, [np.rint(points).astype(np.int32)], 1)
+    return out > 0
+
+
+def _disk(radius: float) -> NDArray[np.uint8]:
+    side = 2 * max(round(radius), 1) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)).astype(np.uint8)

@@ -1,0 +1,73 @@
+"""Glasses, beard and strands in skin's own colour: found where they are drawn, not found on a bare face."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from retouchgpt.core.geometry import LEFT_EYE_CONTOUR, RIGHT_EYE_CONTOUR
+from retouchgpt.photo.coverings import coverings
+from retouchgpt.photo.regions import POLYGONS, eye_distance, skin_map
+
+Mask = NDArray[np.bool_]
+
+
+def covered(image: NDArray[np.uint8], landmarks: Any) -> tuple[Mask, Mask]:
+    """What covers the skin, and skin by colour, (512, 512) each."""
+    photo = image.astype(np.float32) / 255
+    skin = skin_map(photo, landmarks)
+    return coverings(photo, landmarks, skin), skin > 0.5
+
+
+def with_glasses(image: NDArray[np.uint8], points: Any, colour: tuple[int, int, int]) -> tuple[Any, Mask]:
+    """Round frames drawn around the eyes, and where they are."""
+    unit, frame = eye_distance(points), np.zeros(image.shape[:2], np.uint8)
+    centres = [points[list(c)].mean(0) + np.array((0, 0.1 * unit)) for c in (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR)]
+    for x, y in centres:
+        cv2.circle(frame, (round(float(x)), round(float(y))), round(0.38 * unit), 1, round(0.04 * unit))
+    ends = [(round(float(c[0] + s * 0.38 * unit)), round(float(c[1]))) for c, s in zip(centres, (1, -1), strict=True)]
+    cv2.line(frame, ends[0], ends[1], 1, round(0.04 * unit))
+    out = image.copy()
+    out[frame > 0] = colour
+    return out, frame > 0
+
+
+@pytest.mark.parametrize("colour", [(20, 20, 22), (190, 150, 60)], ids=["black", "gold"])
+def test_frames_of_glasses_are_covered(colour: tuple[int, int, int], face: Any) -> None:
+    image, frames = with_glasses(*face, colour)
+    found, _ = covered(image, face[1])
+    assert found[frames].mean() > 0.97
+
+
+def test_a_beard_in_skin_colour_is_covered(face: Any) -> None:
+    image, points = face
+    chin = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(chin, [np.rint(points[list(POLYGONS["chin"])]).astype(np.int32)], 1)
+    rng, out = np.random.default_rng(0), image.copy()
+    for y, x in rng.permutation(np.argwhere(chin > 0))[:2500]:
+        shade = float(rng.uniform(0.45, 1.4))
+        colour = tuple(float(v) for v in (image[y, x] * shade).clip(0, 255))
+        cv2.line(out, (int(x), int(y)), (int(x + rng.integers(-2, 3)), int(y + rng.integers(3, 7))), colour, 1)
+    found, skin = covered(out, points)
+    inner = (cv2.erode(chin, np.ones((15, 15))) > 0) & skin
+    assert found[inner].mean() > 0.9
+
+
+def test_a_bare_face_keeps_its_skin(face: Any) -> None:
+    found, skin = covered(*face)
+    assert found[skin].mean() < 0.06
+    cheeks = np.zeros(found.shape, np.uint8)
+    for name in ("left_cheek", "right_cheek", "nose"):
+        cv2.fillPoly(cheeks, [np.rint(face[1][list(POLYGONS[name])]).astype(np.int32)], 1)
+    assert found[cv2.erode(cheeks, np.ones((25, 25))) > 0].mean() < 0.02
+
+
+def test_the_same_at_another_size(face: Any) -> None:
+    image, frames = with_glasses(*face, (20, 20, 22))
+    small = cv2.resize(image, (256, 256), interpolation=cv2.INTER_AREA)
+    found, _ = covered(small, face[1] / 2)
+    assert found[cv2.resize(frames.astype(np.uint8), (256, 256), interpolation=cv2.INTER_AREA) > 0].mean() > 0.95
