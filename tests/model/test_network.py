@@ -269,3 +269,19 @@ def test_pooling_by_whole_cells_is_adaptive_pooling() -> None:
     x = torch.rand(2, 3, 48, 64)
     for size in ((48, 64), (24, 32), (6, 4), (7, 9), (96, 64)):
         assert torch.equal(pooled(x, *size), torch.nn.functional.adaptive_max_pool2d(x, size))
+
+
+@torch.inference_mode()
+def test_what_the_ablations_leave_out_has_no_effect(image: torch.Tensor) -> None:
+    kinds = torch.rand(1, len(IMPERFECTIONS), 64, 64, generator=torch.Generator().manual_seed(2))
+    whole, plain = (awake(create("tiny", pifm=pifm)) for pifm in (True, False))
+    features = whole.encode(image)
+    mask = torch.nn.functional.adaptive_max_pool2d(kinds.amax(1, keepdim=True), 8)
+    control = whole.control(whole.embedding(features.tokens, mask, None), mask, (8, 8))
+    for network, same in ((whole, False), (plain, True)):
+        a = network.transformer(features.tokens, mask, control)
+        b = network.transformer(features.tokens, 1 - mask, control.scaled(0.0, 2.0, 0.0))
+        assert torch.allclose(a, b, atol=1e-5) == same
+    fewer, more = (sum(p.numel() for p in create("tiny", mutual=m).transformer.parameters()) for m in (False, True))
+    assert fewer < more
+    assert create("tiny", mutual=False)(image, request(EditPlan("retouch", (Edit("all"),)))).image.shape == image.shape

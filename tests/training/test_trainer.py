@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from retouchgpt.core.errors import BadData
+from retouchgpt.core.errors import BadData, MissingExtra
 from retouchgpt.data.cache import paint_ahead
 from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
 from retouchgpt.training.batches import PaintedCrops
-from retouchgpt.training.recipe import Recipe, read_recipe
-from retouchgpt.training.trainer import Trainer, rate, spoken_request
+from retouchgpt.training.recipe import LossWeights, Recipe, read_recipe
+from retouchgpt.training.trainer import FromStep, Trainer, rate
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TINY = Recipe(
@@ -29,9 +29,9 @@ def cache(faces_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return paint_ahead(faces_folder, tmp_path_factory.mktemp("cache"), 4, seed=9)
 
 
-def losses(out: Path) -> list[float]:
+def losses(out: Path, name: str = "loss") -> list[float]:
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
+    return [line[name] for line in lines if name in line]
 
 
 def test_crops_are_a_pure_function_of_their_index(cache: Path) -> None:
@@ -56,9 +56,12 @@ def test_target_differs_from_the_image_only_under_the_asked_mask(cache: Path) ->
     assert touched > 5
 
 
-def test_resume_gives_the_same_losses(cache: Path, tmp_path: Path) -> None:
-    Trainer(TINY, cache, tmp_path / "whole").fit()
-    half = Trainer(TINY, cache, tmp_path / "halved")
+def test_the_next_twenty_losses_are_the_same_after_a_resume(cache: Path, tmp_path: Path) -> None:
+    """Bit for bit, with the discriminator, and averaged weights and discriminator end alike."""
+    recipe = replace(TINY, steps=23, restart=23, save_every=100, losses=LossWeights(adversarial=0.1))
+    whole = Trainer(recipe, cache, tmp_path / "whole")
+    whole.fit()
+    half = Trainer(recipe, cache, tmp_path / "halved")
     train = half._train_step
 
     def stop_after_three(crop):  # type: ignore[no-untyped-def]
@@ -68,10 +71,62 @@ def test_resume_gives_the_same_losses(cache: Path, tmp_path: Path) -> None:
     half._train_step = stop_after_three  # type: ignore[method-assign]
     half.fit()
     assert len(losses(tmp_path / "halved")) == 3
-    Trainer(TINY, cache, tmp_path / "halved").fit()
+    rest = Trainer(recipe, cache, tmp_path / "halved")
+    assert all(torch.equal(a, b) for a, b in zip(half.averaged.parameters(), rest.averaged.parameters(), strict=True))
+    rest.fit()
+    assert len(losses(tmp_path / "whole")) == 23
     assert losses(tmp_path / "whole") == losses(tmp_path / "halved")
     a, b = (from_pretrained(tmp_path / run / "averaged").state_dict() for run in ("whole", "halved"))
     assert all(torch.equal(a[k], b[k]) for k in a)
+    assert whole.judges.critic is not None
+    assert rest.judges.critic is not None
+    first, second = whole.judges.critic.state(), rest.judges.critic.state()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_run_from_before_the_exact_averages_goes_on(cache: Path, tmp_path: Path) -> None:
+    Trainer(replace(TINY, steps=2), cache, tmp_path).fit()
+    (tmp_path / "state" / "averaged.safetensors").unlink()
+    later = Trainer(TINY, cache, tmp_path)
+    saved = from_pretrained(tmp_path / "averaged").state_dict()
+    assert later.step == 2
+    assert all(torch.equal(v, saved[k]) for k, v in later.averaged.state_dict().items())
+
+
+def test_a_checkpoint_of_another_recipe_is_named(cache: Path, tmp_path: Path) -> None:
+    Trainer(TINY, cache, tmp_path).save()
+    with pytest.raises(BadData, match=r"state cannot be gone on from: .*own recipe"):
+        Trainer(replace(TINY, network={"width": 8}), cache, tmp_path)
+
+
+LINEAR = replace(
+    TINY, batch=4, repair_batch=2, seeing_rate=0.0, predicted_masks=0.5, teacher_steps=0, unnamed_masks=0.5,
+    losses=LossWeights(dice=0.0),
+)  # fmt: skip
+"""What is a mean over rows: no batch statistics, no Dice."""
+
+
+def test_two_passes_a_step_are_one_of_twice_the_size(cache: Path, tmp_path: Path) -> None:
+    whole = Trainer(LINEAR, cache, tmp_path / "whole")
+    halves = replace(LINEAR, batch=2, repair_batch=1, accumulate=2)
+    parts = Trainer(halves, cache, tmp_path / "parts")
+    whole.fit()
+    parts.fit()
+    for name in ("loss", "norm"):
+        assert losses(tmp_path / "whole", name) == pytest.approx(losses(tmp_path / "parts", name), rel=2e-3), name
+    begun = dict(create("tiny", seed=0).named_parameters())
+    for (name, a), b in zip(whole._bare().named_parameters(), parts._bare().parameters(), strict=True):
+        if name.startswith("decoder"):
+            assert (a - b).abs().mean() < 0.05 * (a - begun[name]).abs().mean() + 1e-6, name
+
+
+def test_processes_and_passes_share_a_steps_crops() -> None:
+    recipe = replace(TINY, batch=4, accumulate=2)
+    alone = list(FromStep(3, recipe))
+    both = [list(FromStep(3, recipe, process, 2)) for process in range(2)]
+    assert [len(x) for x in both] == [len(FromStep(3, recipe, p, 2)) for p in range(2)]
+    assert sorted(both[0][:4] + both[1][:4]) == sorted(alone[:8]) == list(range(24, 32))
+    assert both[0][:4] == [24, 28, 26, 30], "its two passes, each every fourth crop"
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_checkpoint(cache: Path, tmp_path: Path) -> None:
@@ -84,17 +139,103 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_checkpoint(cache: Path,
     assert all(torch.isfinite(v).all() for v in from_pretrained(tmp_path / "averaged").state_dict().values())
 
 
+def test_a_full_disk_keeps_the_last_good_checkpoint(cache: Path, tmp_path: Path) -> None:
+    """A real refusal of the kernel: files may only grow to 20 kB for a while."""
+    import resource
+
+    trainer = Trainer(TINY, cache, tmp_path)
+    trainer.save()
+    kept = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    trainer.step = 5
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(BadData, match=r"cannot write the checkpoint in .*last good one is kept") as caught:
+            trainer.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == kept
+    assert Trainer(TINY, cache, tmp_path).step == 0
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_shard_is_named_in_one_line(cache: Path, tmp_path: Path, workers: int) -> None:
+    (tmp_path / "cache").mkdir()
+    shard = tmp_path / "cache" / "damaged.shard"
+    whole = next(cache.glob("*.shard")).read_bytes()
+    shard.write_bytes(whole[:1000] + bytes(len(whole) - 1000))
+    with pytest.raises(BadData, match=r"damaged\.shard") as caught:
+        Trainer(replace(TINY, workers=workers), tmp_path / "cache", tmp_path / "run").fit()
+    assert "\n" not in str(caught.value)
+    shard.write_bytes(whole[:7])
+    with pytest.raises(BadData, match=r"damaged\.shard"):
+        Trainer(TINY, tmp_path / "cache", tmp_path / "run")
+
+
+def test_tensorboard_takes_terms_and_pictures(cache: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = replace(TINY, steps=2, validate_every=2, tensorboard=True)
+    trainer = Trainer(recipe, cache, tmp_path, validation=cache)
+    whole = trainer.validate
+    trainer.validate = lambda: whole(1)  # type: ignore[method-assign]
+    trainer.fit()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    assert {"loss/mask", "loss/reconstruction", "loss/loss"} <= set(tags["scalars"])
+    assert any(t.startswith("removal, painted masks") for t in tags["scalars"])
+    assert [e.value for e in events.Scalars("loss/loss")] == pytest.approx(losses(tmp_path))
+    (picture,) = events.Images(tags["images"][0])
+    assert (picture.width, picture.height) == (4 * 64, 4 * 64)
+
+
+def test_tensorboard_that_is_not_installed_is_named(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtra, match=r"retouchgpt\[tensorboard\]"):
+        Trainer(replace(TINY, tensorboard=True), cache, tmp_path).fit()
+
+
+def test_the_papers_recipe_makes_a_step_at_the_tiny_size(cache: Path, tmp_path: Path) -> None:
+    """Its objective (L1 masks at every scale, smooth L1, SSIM, perceptual, adversarial) on the fused form."""
+    recipe = read_recipe(
+        RECIPES / "paper.yaml", size="tiny", network={"grounded": False, "places": False}, crop=64, steps=1, workers=0,
+        precision="no", threads=1, perceptual="stand-in", batch=2,
+    )  # fmt: skip
+    assert (recipe.learning_rate, recipe.betas, recipe.losses.mask, recipe.losses.adversarial) == (
+        2e-4, (0.9, 0.99), 10, 0.1,
+    )  # fmt: skip
+    network = from_pretrained(Trainer(recipe, cache, tmp_path).fit())
+    assert not network.config.grounded
+    logged = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    assert {"mask", "pixels", "ssim", "perceptual", "adversarial"} <= set(logged)
+    assert "reconstruction" not in logged
+    paper = read_recipe(RECIPES / "paper.yaml")
+    assert (paper.size, paper.batch, paper.steps, paper.crop) == ("paper", 1, 400_000, 512)
+
+
 def test_empty_cache_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="empty"):
         Trainer(TINY, tmp_path, tmp_path / "run")
 
 
 def test_every_recipe_parses_and_bad_ones_are_named(tmp_path: Path) -> None:
-    assert read_recipe(RECIPES / "compact.yaml").size == "compact"
+    for name in ("compact", "compact-repair", "paper"):
+        assert read_recipe(RECIPES / f"{name}.yaml").name == name
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: x\nstepz: 3\n")
     with pytest.raises(BadData, match="stepz"):
         read_recipe(bad)
+    for line, said in (("mask_form: l3", "mask_form"), ("accumulate: 0", "accumulate"), ("losses: {kapa: 1}", "kapa")):
+        bad.write_text(f"name: x\n{line}\n")
+        with pytest.raises(BadData, match=said):
+            read_recipe(bad)
     with pytest.raises(BadData, match="no such recipe"):
         read_recipe(tmp_path / "none.yaml")
 
@@ -107,12 +248,6 @@ def test_rate_warms_up_falls_and_restarts() -> None:
     assert np.argmin(rates[10:]) in (89, 189)
 
 
-def test_spoken_request_names_the_asked_kinds() -> None:
-    words = torch.zeros(12)
-    words[0] = words[3] = 1
-    assert spoken_request(words) == "Please remove the acne and the moles."
-
-
 def test_what_rests_does_not_change(cache: Path, tmp_path: Path) -> None:
     start = create("tiny", seed=3)
     save_pretrained(start, tmp_path / "start")
@@ -121,3 +256,18 @@ def test_what_rests_does_not_change(cache: Path, tmp_path: Path) -> None:
     changed = {k.split(".")[0] for k, v in start.state_dict().items() if not torch.equal(v, after[k])}
     assert "decoder" in changed
     assert not changed & {"encoder", "imperfection"}
+
+
+def test_boxes_may_rest_and_may_begin_elsewhere(cache: Path, tmp_path: Path) -> None:
+    start = create("tiny", seed=3)
+    save_pretrained(start, tmp_path / "start")
+    recipe = replace(TINY, start=str(tmp_path / "start"), takes=("encoder",), rests=("encoder",), ema=0.0)
+    trainer = Trainer(recipe, cache, tmp_path / "run")
+    known, began = start.state_dict(), {k: v.clone() for k, v in trainer._bare().state_dict().items()}
+    assert {k.split(".")[0] for k, v in began.items() if torch.equal(v, known[k]) and v.unique().numel() > 1} == {
+        "encoder"
+    }
+    after = from_pretrained(trainer.fit()).state_dict()
+    changed = {k.split(".")[0] for k, v in began.items() if not torch.equal(v, after[k])}
+    assert "encoder" not in changed
+    assert {"imperfection", "decoder"} <= changed

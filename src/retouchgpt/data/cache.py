@@ -83,7 +83,7 @@ class Faces:
 
 
 class PaintedCache:
-    """The painted samples of a folder; picklable, random access."""
+    """The painted samples of a folder; picklable, random access. Raises BadData naming a shard that is damaged."""
 
     def __init__(self, folder: str | Path) -> None:
         self.shards = sorted(Path(folder).glob("*.shard"))
@@ -96,9 +96,14 @@ class PaintedCache:
 
     def __getitem__(self, i: int) -> CachedSample:
         number, offset, size = self.records[i]
-        with self.shards[number].open("rb") as stream:
-            stream.seek(offset)
-            return _decode(stream.read(size))
+        shard = self.shards[number]
+        try:
+            with shard.open("rb") as stream:
+                stream.seek(offset)
+                return _decode(stream.read(size))
+        except (OSError, ValueError, KeyError, TypeError, struct.error, zlib.error, cv2.error) as error:
+            detail = str(error).splitlines()[0]
+            raise BadData(f"{shard} is damaged at sample {i} ({detail}); delete it and paint it anew") from error
 
 
 def paint_ahead(
@@ -189,9 +194,12 @@ def _write(shard: Path, records: list[bytes]) -> None:
 
 
 def _index(shard: Path) -> list[tuple[int, int]]:
-    with shard.open("rb") as stream:
-        (number,) = struct.unpack("<I", stream.read(4))
-        return list(struct.iter_unpack("<QQ", stream.read(16 * number)))  # type: ignore[arg-type]
+    try:
+        with shard.open("rb") as stream:
+            (number,) = struct.unpack("<I", stream.read(4))
+            return list(struct.iter_unpack("<QQ", stream.read(16 * number)))  # type: ignore[arg-type]
+    except (OSError, struct.error) as error:
+        raise BadData(f"{shard} is damaged ({error}); delete it and paint it anew") from error
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -24,7 +24,7 @@ class LanguageModelConfig:
     context: int
 
 
-ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False}
+ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True}
 """What a configuration written before these fields existed means."""
 
 
@@ -46,6 +46,8 @@ class NetworkConfig:
     local_contrast: gain of the second input, each pixel against the skin around it (ours); 0 leaves it out (paper).
     imperfection_depth: residual blocks of the maps' finest level; the encoder has its own there (ours, grounded only).
     places: the imperfection maps are told where on the face they look (ours, grounded IIP only).
+    mutual, pifm: the paper's mutual attention between pairs of scales, and its imperfection feature modification
+    (alpha, beta, gamma, and the leaning of queries, keys and values by the mask); False for the ablations.
     """
 
     name: str
@@ -72,6 +74,8 @@ class NetworkConfig:
     local_contrast: float
     imperfection_depth: int
     places: bool
+    mutual: bool
+    pifm: bool
     language_model: LanguageModelConfig
 
     def __post_init__(self) -> None:

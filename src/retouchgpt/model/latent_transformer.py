@@ -58,13 +58,13 @@ class WindowAttention(nn.Module):
     """Attention in 3-D windows over (scale, height, width), queries and keys from two views of the features.
 
     Over pairs of scales it is self attention on both beside mutual attention, each scale asking the other; over all
-    six it is self attention alone. Places are told apart by a learned embedding of the position in the window: a
-    learned bias on the attention scores would shut the fused kernels out of training.
+    six, or without `mutual`, it is self attention alone. Places are told apart by a learned embedding of the position
+    in the window: a learned bias on the attention scores would shut the fused kernels out of training.
     """
 
-    def __init__(self, width: int, heads: int, scales: int, window: int) -> None:
+    def __init__(self, width: int, heads: int, scales: int, window: int, mutual: bool = True) -> None:
         super().__init__()
-        self.heads, self.scales, self.window, self.mutual = heads, scales, window, scales == 2
+        self.heads, self.scales, self.window, self.mutual = heads, scales, window, mutual and scales == 2
         ways = 2 if self.mutual else 1
         self.query, self.key_value = nn.Linear(width, ways * width), nn.Linear(width, ways * 2 * width)
         self.place = nn.Parameter(torch.randn(1, 1, scales * window * window, width // heads) * 0.02)
@@ -120,13 +120,17 @@ class RetouchBlock(nn.Module):
         self.shift = config.window // 2 if shifted else 0
         self.norm_query, self.norm_normal, self.norm_feed = (nn.LayerNorm(width) for _ in range(3))
         self.gamma = nn.Linear(width, 3 * width, bias=False)
-        self.attention = WindowAttention(width, config.heads, scales, config.window)
+        self.pifm = config.pifm
+        self.attention = WindowAttention(width, config.heads, scales, config.window, config.mutual)
         self.feed = GEGLU(width, config.feed_forward_ratio)
         nn.init.zeros_(self.feed.outer.weight)
         nn.init.zeros_(self.feed.outer.bias)
 
     def forward(self, x: Tensor, mask: Tensor, control: ControlMaps) -> Tensor:
-        """x: (B, 6, g, g, C). mask: (B, 1, g, g, 1) in [0, 1]. x <- alpha * block(x) + beta."""
+        """x: (B, 6, g, g, C). mask: (B, 1, g, g, 1) in [0, 1]. x <- alpha * block(x) + beta; without PIFM block(x)."""
+        if not self.pifm:
+            control = control.scaled(0.0, 0.0, 0.0)
+            mask = torch.zeros_like(mask)  # what leans neither way: x, and 2 x, which the norm brings to x
         query, normal = self.norm_query(x + x * mask), self.norm_normal(x + x * (1 - mask))
         x = x + self.attention(query, normal, self.gamma(control.gamma), self.shift)
         x = x + self.feed(self.norm_feed(x))

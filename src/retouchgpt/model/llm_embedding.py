@@ -23,12 +23,14 @@ MASK_GRID = 16
 
 class DialogueTokens(NamedTuple):
     """Token ids of one batch of dialogues. before, after: (n,), around the image token, begin-of-sequence included in
-    `before`. text: (B, L), padded on the right. attention: (B, L), 1 for text, 0 for padding."""
+    `before`. text: (B, L), padded on the right. attention: (B, L), 1 for text, 0 for padding. shown: (B, L), 1 for what
+    G_ctrl may see of it, which is not the assistant's turn; None: all of it."""
 
     before: Tensor
     after: Tensor
     text: Tensor
     attention: Tensor
+    shown: Tensor | None = None
 
 
 class Prompts(NamedTuple):
@@ -117,4 +119,6 @@ class LanguageEmbedding(nn.Module):
         known = embedded.shape[1] - dialogue.text.shape[1]
         attention = torch.cat([dialogue.attention.new_ones(rows, known), dialogue.attention], 1)
         out = self.llm(inputs_embeds=embedded, attention_mask=attention, output_hidden_states=True, use_cache=False)
+        if dialogue.shown is not None:
+            attention = torch.cat([attention[:, :known], dialogue.attention * dialogue.shown], 1)
         return Prompts(out.hidden_states[-1].to(mask.dtype), attention, out.logits)

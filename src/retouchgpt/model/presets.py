@@ -29,6 +29,8 @@ TINY = NetworkConfig(
     local_contrast=4.0,
     imperfection_depth=0,
     places=True,
+    mutual=True,
+    pifm=True,
     language_model=LanguageModelConfig(
         vocabulary=512, width=32, layers=1, heads=2, key_value_heads=2, feed_forward=64, context=256
     ),
@@ -59,6 +61,8 @@ COMPACT = NetworkConfig(
     local_contrast=4.0,
     imperfection_depth=0,
     places=True,
+    mutual=True,
+    pifm=True,
     language_model=LanguageModelConfig(
         vocabulary=2048, width=256, layers=5, heads=8, key_value_heads=4, feed_forward=640, context=512
     ),
@@ -89,6 +93,8 @@ PAPER = NetworkConfig(
     local_contrast=0.0,
     imperfection_depth=1,
     places=False,
+    mutual=True,
+    pifm=True,
     language_model=LanguageModelConfig(
         vocabulary=32000, width=4096, layers=32, heads=32, key_value_heads=32, feed_forward=11008, context=2048
     ),

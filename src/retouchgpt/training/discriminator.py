@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -52,10 +53,19 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
 
 
 class Critic:
-    """A discriminator with its optimiser: one step of it, and the term that it gives the retoucher."""
+    """A discriminator with its optimiser: one step of it, and the term that it gives the retoucher.
 
-    def __init__(self, network: PatchDiscriminator, rate: float = 2e-4, momentum: float = 0.0) -> None:
-        self.network = network
+    share: brings the gradients of several processes together before each step.
+    """
+
+    def __init__(
+        self,
+        network: PatchDiscriminator,
+        rate: float = 2e-4,
+        momentum: float = 0.0,
+        share: Callable[[Sequence[Tensor]], None] | None = None,
+    ) -> None:
+        self.network, self.share = network, share
         self.optimiser = torch.optim.Adam(network.parameters(), lr=rate, betas=(momentum, 0.99))
 
     def learn(self, real: Tensor, fake: Tensor, region: Tensor) -> Tensor:
@@ -66,6 +76,8 @@ class Critic:
         loss = hinge_real_fake(good, bad, patch_weight(region, good))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        if self.share is not None:
+            self.share([p.grad for p in self.network.parameters() if p.grad is not None])
         self.optimiser.step()
         return loss.detach()
 
@@ -74,3 +86,21 @@ class Critic:
         self.network.requires_grad_(False).eval()
         logits = self.network(fake)
         return hinge_generator(logits, patch_weight(region, logits))
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and moments by name, to be saved."""
+        kept = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        for i, own in self.optimiser.state_dict()["state"].items():
+            kept |= {f"optimiser.{i}.{k}": torch.as_tensor(v) for k, v in own.items()}
+        return kept
+
+    def load(self, kept: dict[str, Tensor]) -> None:
+        """What `state` gave. Raises RuntimeError where it does not fit."""
+        self.network.load_state_dict({k[8:]: v for k, v in kept.items() if k.startswith("network.")})
+        known = self.optimiser.state_dict()
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in kept.items():
+            if name.startswith("optimiser."):
+                _, i, field = name.split(".")
+                moments.setdefault(int(i), {})[field] = value
+        self.optimiser.load_state_dict({"state": moments, "param_groups": known["param_groups"]})

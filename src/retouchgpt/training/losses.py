@@ -15,7 +15,7 @@ FLOOR_ERROR = 3.0
 """Least summed input error a repair is normalised by, in px of full difference."""
 
 
-def mask_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
+def mask_loss(logits: Tensor, target: Tensor, ignore: Tensor, words: Tensor | None = None) -> Tensor:
     """Focal cross-entropy on soft targets, each kind normalised by its usual positives (ours, for small marks).
 
     The usual ones, not the batch's own: divided by what a batch happens to hold, the clean skin of a batch without
@@ -25,13 +25,20 @@ def mask_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
     less than cross-entropy, and after 20,000 crops clean skin still glowed.
 
     logits, target: (B, K, h, w). ignore: (B, K, h, w), 1 where an unlabelled native imperfection may lie; it silences
-    negatives there, never positives.
+    negatives there, never positives. words: (B, 12) asked kinds, where one map (K = 1) holds all of them.
     """
     heat = logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     weight = (heat.detach() - target).abs() * (1 - ignore * (target < 0.05))
-    mass = target.new_tensor(TYPICAL_SHARE) * (target.numel() / target.shape[1])
+    share = target.new_tensor(TYPICAL_SHARE)
+    share = share if words is None else (words * share).sum(1).mean()[None]
+    mass = share * (target.numel() / target.shape[1])
     return ((weight * entropy).sum((0, 2, 3)) / mass).mean()
+
+
+def mask_l1(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
+    """The paper's: mean |sigmoid - target|; shapes and silence as in `mask_loss`."""
+    return ((logits.sigmoid() - target).abs() * (1 - ignore * (target < 0.05))).mean()
 
 
 def dice_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
@@ -52,6 +59,11 @@ def repair_loss(out: Tensor, target: Tensor, image: Tensor, region: Tensor) -> T
     left = ((out - target).abs().mean(1, keepdim=True) * region).sum((1, 2, 3))
     before = ((image - target).abs().mean(1, keepdim=True) * region).sum((1, 2, 3))
     return (left / (before + FLOOR_ERROR)).mean()
+
+
+def pixel_loss(out: Tensor, target: Tensor) -> Tensor:
+    """Smooth L1 of the whole picture (public configuration)."""
+    return F.smooth_l1_loss(out, target)
 
 
 def texture_loss(out: Tensor, target: Tensor, image: Tensor, region: Tensor) -> Tensor:

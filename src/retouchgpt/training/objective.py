@@ -1,4 +1,4 @@
-"""One training step's losses by name, and the measures of validation."""
+"""One pass's losses by name, their one weighted sum, and the measures of validation."""
 
 from __future__ import annotations
 
@@ -6,67 +6,113 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from retouchgpt.model.imperfection import Selection, given
+from retouchgpt.model.imperfection import KINDS, given
 from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import RetouchNetwork
 
 from .batches import Crop
-from .losses import dice_loss, mask_loss, repair_loss, ssim_loss, texture_loss
-from .recipe import LossWeights
+from .losses import dice_loss, mask_l1, mask_loss, pixel_loss, repair_loss, ssim_loss, texture_loss
+from .pupil import Lesson, Shown, anywhere, found, sees
+from .recipe import LossWeights, Recipe
+from .speech import sentences
+from .terms import IGNORED, Photos, Terms
 
 SEEN = 1.0 / 255
 """A difference below one 8-bit level counts as none."""
+SEEING = ("mask", "dice")
+"""Terms that teach the maps; all others teach the repair."""
+
+
+def lesson_of(recipe: Recipe, step: int, slot: int = 0, slots: int = 1) -> Lesson:
+    """The lesson of one pass of a step. The step's rows are dealt out to `slots` passes (of all processes) like cards,
+    and so is each count, so that together they are the same rows as in one pass."""
+    weights, total = recipe.losses, recipe.repair_batch * recipe.accumulate
+
+    def dealt(number: int) -> int:
+        return len(range(slot, number, slots))
+
+    predicted = round(recipe.predicted_masks * total) if step >= recipe.teacher_steps else 0
+    unnamed = round(recipe.unnamed_masks * total)
+    return Lesson(
+        repairs=dealt(total),
+        predicted=dealt(predicted),
+        unnamed=dealt(total) - dealt(total - unnamed),
+        seeing=weights.mask > 0,
+        located=recipe.located,
+        logits=weights.language > 0,
+    )
 
 
 def step_losses(
-    network: RetouchNetwork,
-    crop: Crop,
-    weights: LossWeights,
-    *,
-    repairs: int,
-    predicted: int,
-    unnamed: int = 0,
-    dialogue: DialogueTokens | None = None,
-) -> dict[str, Tensor]:
-    """Unweighted terms by name. The first `repairs` rows are repaired, `predicted` of them under the predicted mask.
+    shown: Shown, crop: Crop, recipe: Recipe, judges: Terms, labels: Tensor | None = None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Unweighted terms by name, of what a lesson gave, and what else is worth a look. The discriminator learns here.
 
-    The last `unnamed` of them are told where the mask lies but not of which kind it is: what it takes to tell a mole
-    from a red patch then comes from the picture and, through the LLM's prompts, from the words.
+    labels: (R, L) of the dialogue's last L tokens, or None.
     """
-    seeing = weights.mask > 0
-    with torch.set_grad_enabled(torch.is_grad_enabled() and seeing):
-        features = network.encode(crop.image)
-        logits = network.imperfection(features, crop.places).float()
-    terms = {"mask": mask_loss(logits, crop.kinds, crop.ignore)} if seeing else {}
-    if seeing and weights.dice:
-        terms["dice"] = dice_loss(logits, crop.kinds, crop.ignore)
-    if not repairs:
-        return terms
-    rows = slice(0, repairs)
-    part = Crop(*(x[rows] for x in crop))
-    some = type(features)(tuple(m[rows] for m in features.maps), features.tokens[rows])
-    asked = part.asked.clone()
-    if predicted:
-        asked[:predicted] = part.narrowed(logits[rows].detach().sigmoid())[:predicted]
-    where = given(asked)
-    if unnamed:
-        where.kinds[-unnamed:] = 0
-    out = network.repair(part.image, some, where, dialogue)
-    return terms | _repair_terms(part, out.image.float(), out.mask.float(), weights)
+    terms = _map_terms(shown.maps, crop, recipe) if shown.maps else {}
+    if shown.image is None or shown.mask is None:
+        return terms, {}
+    part = Crop(*(x[: len(shown.image)] for x in crop))
+    image, region = shown.image.float(), judged_region(part, shown.mask.float())
+    terms |= _repair_terms(part, image, region, recipe.losses)
+    with torch.autocast(image.device.type, enabled=False):
+        photos = _photos(shown, part, image, region, labels, recipe)
+        watched = {} if judges.critic is None else {"critic": judges.critic.learn(part.target, image, region)}
+        return terms | judges(photos), watched
 
 
-def _repair_terms(crop: Crop, image: Tensor, mask: Tensor, weights: LossWeights) -> dict[str, Tensor]:
-    size = image.shape[-2:]
+def _map_terms(maps: tuple[Tensor, ...], crop: Crop, recipe: Recipe) -> dict[str, Tensor]:
+    """mask and dice, averaged over the maps of the fused form."""
+    pairs = [(logits, *_map_target(logits, crop)) for logits in maps]
+    if recipe.mask_form == "l1":
+        losses = [mask_l1(*pair) for pair in pairs]
+    else:
+        kinds = None if maps[0].shape[1] == KINDS else crop.words
+        losses = [mask_loss(*pair, words=kinds) for pair in pairs]
+    terms = {"mask": torch.stack(losses).mean()}
+    if recipe.losses.dice:
+        terms["dice"] = torch.stack([dice_loss(*pair) for pair in pairs]).mean()
+    return terms
+
+
+def _map_target(logits: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
+    """Target and where to be silent, each like `logits`: of all kinds, or, fused, of what was asked."""
+    if logits.shape[1] == KINDS:
+        return crop.kinds, crop.ignore
+    size = (logits.shape[-2], logits.shape[-1])
+    words = crop.words[:, :, None, None]
+    both = crop.kinds * words, crop.ignore * words
+    target, silent = (F.adaptive_max_pool2d(x.amax(1, keepdim=True), size) for x in both)
+    return target, silent
+
+
+def judged_region(crop: Crop, mask: Tensor) -> Tensor:
+    """Where a repair is judged, (B, 1, H, W): what differs from the target or was edited, without native candidates."""
     changed = (crop.image - crop.target).abs().amax(1, keepdim=True).gt(SEEN).float()
     candidates = (crop.ignore * crop.words[:, :, None, None]).amax(1, keepdim=True)
-    native = F.interpolate(candidates, size, mode="nearest") * (1 - changed)
-    region = torch.maximum(changed, mask.detach().gt(0).float()) * (1 - native)
-    terms = {"reconstruction": repair_loss(image, crop.target, crop.image, region)}
+    native = F.interpolate(candidates, mask.shape[-2:], mode="nearest") * (1 - changed)
+    return torch.maximum(changed, mask.detach().gt(0).float()) * (1 - native)
+
+
+def _repair_terms(crop: Crop, image: Tensor, region: Tensor, weights: LossWeights) -> dict[str, Tensor]:
+    terms: dict[str, Tensor] = {}
+    if weights.reconstruction:
+        terms["reconstruction"] = repair_loss(image, crop.target, crop.image, region)
+    if weights.pixels:
+        terms["pixels"] = pixel_loss(image, crop.target)
     if weights.texture:
         terms["texture"] = texture_loss(image, crop.target, crop.image, region)
     if weights.ssim:
         terms["ssim"] = ssim_loss(image, crop.target, region)
     return terms
+
+
+def _photos(shown: Shown, crop: Crop, image: Tensor, region: Tensor, labels: Tensor | None, recipe: Recipe) -> Photos:
+    wanted, unwanted = sentences(crop.words) if recipe.losses.text else ((), ())
+    if shown.logits is not None and labels is not None:
+        labels = F.pad(labels, (shown.logits.shape[1] - labels.shape[1], 0), value=IGNORED)
+    return Photos(image, crop.target, crop.image, region, wanted, unwanted, shown.logits, labels)
 
 
 def weighted(terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
@@ -75,15 +121,28 @@ def weighted(terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
 
 
 @torch.no_grad()
-def removal(network: RetouchNetwork, crop: Crop, *, painted_masks: bool) -> tuple[Tensor, Tensor]:
-    """Summed error after and before, (B,), inside what was asked; 1 - after / before is the bench's removal."""
+def retouched(
+    network: RetouchNetwork,
+    crop: Crop,
+    *,
+    painted_masks: bool,
+    located: bool = True,
+    text: Tensor | None = None,
+    dialogue: DialogueTokens | None = None,
+) -> Tensor:
+    """x_r of a batch under painted or predicted masks, (B, 3, H, W)."""
     features = network.encode(crop.image)
-    if painted_masks:
-        where: Selection = given(crop.asked)
+    if not located:
+        asked = anywhere(crop)
+    elif painted_masks:
+        asked = crop.asked
     else:
-        logits = network.imperfection(features, crop.places).float()
-        where = given(crop.narrowed(logits.sigmoid()))
-    out = network.repair(crop.image, features, where).image.float()
+        asked = found(sees(network, features, crop, text)[0], crop)
+    return network.repair(crop.image, features, given(asked), dialogue).image.float()
+
+
+def removal(crop: Crop, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Summed error after and before, (B,), inside what was asked; 1 - after / before is the bench's removal."""
     changed = (crop.image - crop.target).abs().amax(1, keepdim=True).gt(2 * SEEN).float()
-    after = ((out - crop.target).abs() * changed).sum((1, 2, 3))
+    after = ((image - crop.target).abs() * changed).sum((1, 2, 3))
     return after, ((crop.image - crop.target).abs() * changed).sum((1, 2, 3))

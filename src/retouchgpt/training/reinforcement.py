@@ -31,7 +31,7 @@ from retouchgpt.model.network import RetouchNetwork
 from .batches import Crop, PaintedCrops
 from .losses import FLOOR_ERROR
 from .objective import SEEN
-from .trainer import spoken_request
+from .speech import spoken_request
 
 LOG = "log.jsonl"
 
@@ -299,9 +299,12 @@ def batches(crops: PaintedCrops, size: int, start: int = 0) -> Iterator[Crop]:
 
 
 def train_agent(
-    recipe: ReinforcementRecipe, data: Path, weights: Path, out: Path, validation: Path | None = None
-) -> Path:
+    recipe: ReinforcementRecipe, data: Path, weights: Path, out: Path, validation: Path | None = None,
+    llm: Path | None = None,
+) -> Path:  # fmt: skip
     """Train an agent on the retoucher of a folder; writes agent.safetensors, recipe.json and log.jsonl. Ctrl-C saves.
+
+    llm: folder of the LLM that the retoucher was trained with, where it does not lie beside its weights.
 
     Raises BadData on unusable data or a loss that is no number.
     """
@@ -310,7 +313,7 @@ def train_agent(
     generator = torch.Generator().manual_seed(recipe.seed)
     network = from_pretrained(weights)
     config = AgentConfig(network.config.width, recipe.hidden, recipe.most, sha256(weights / WEIGHTS))
-    agent, environment = Agent(config), Environment(network, recipe, _speech(network, weights))
+    agent, environment = Agent(config), Environment(network, recipe, _speech(network, llm or weights / LLM))
     stride = network.config.strides[0]
     stream = batches(PaintedCrops(data, crop=recipe.crop, stride=stride, seed=recipe.seed), recipe.batch)
     fixed = _validation_crops(recipe, validation or data, stride)
@@ -341,11 +344,11 @@ def train_agent(
     return save_agent(agent, out)
 
 
-def _speech(network: RetouchNetwork, weights: Path) -> Callable[[Crop], DialogueTokens] | None:
-    """Attach the LLM that lies beside the weights, where one does; how a batch is put to it."""
-    if not (weights / LLM).is_dir():
+def _speech(network: RetouchNetwork, folder: Path) -> Callable[[Crop], DialogueTokens] | None:
+    """Attach the LLM of a folder, where there is one; how a batch is put to it."""
+    if not folder.is_dir():
         return None
-    llm, tokenizer = load_language_model(weights / LLM)
+    llm, tokenizer = load_language_model(folder)
     network.embedding.attach(llm)
     return lambda crop: tokenise(tokenizer, [spoken_request(words) for words in crop.words])
 

@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from retouchgpt.core.errors import BadData
-from retouchgpt.core.vocabulary import IMPERFECTIONS, spoken
-from retouchgpt.model.checkpoint import create, from_pretrained, load_language_model, save_pretrained
-from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.model.checkpoint import create, from_pretrained, load_language_model
 from retouchgpt.model.network import RetouchNetwork
+from retouchgpt.model.text_encoder import load_text_encoder
 
 from .batches import Crop, PaintedCrops
-from .objective import removal, step_losses, weighted
+from .board import Board, sheet
+from .judges import judges
+from .objective import lesson_of, removal, retouched, step_losses, weighted
+from .pupil import Pupil
 from .recipe import Recipe
+from .speech import Reader, dialogue_of, spoken_request
+from .state import AVERAGED, STATE, resume, save
 
-STATE, AVERAGED, LOG = "state", "averaged", "log.jsonl"
+LOG = "log.jsonl"
+SHOWN = 4
+"""Crops of the pictures in TensorBoard."""
 
 
 class FromStep(Sampler[int]):
-    """Indices of the crops from a step on, so that a resumed run sees what the uninterrupted one would have."""
+    """Indices of one process's crops from a step on, so that a resumed run sees what the uninterrupted one would have.
 
-    def __init__(self, step: int, recipe: Recipe) -> None:
-        self.first, self.last = step * recipe.batch, recipe.steps * recipe.batch
+    A step's crops are dealt out like cards, to the passes of all processes in turn: each process draws its passes one
+    after the other, and all of them together draw what a single process would have drawn.
+    """
+
+    def __init__(self, step: int, recipe: Recipe, process: int = 0, processes: int = 1) -> None:
+        self.step, self.last, self.size = step, recipe.steps, recipe.batch * recipe.accumulate
+        self.slots = recipe.accumulate * processes
+        self.own = range(process, self.slots, processes)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.first, self.last))
+        for step in range(self.step, self.last):
+            for slot in self.own:
+                yield from range(step * self.size + slot, (step + 1) * self.size, self.slots)
 
     def __len__(self) -> int:
-        return self.last - self.first
+        return (self.last - self.step) * self.size * len(self.own) // self.slots
 
 
 def rate(step: int, recipe: Recipe) -> float:
@@ -50,145 +65,208 @@ def rate(step: int, recipe: Recipe) -> float:
     return recipe.final_rate + (recipe.learning_rate - recipe.final_rate) * (1 + math.cos(math.pi * phase)) / 2
 
 
-def spoken_request(words: Tensor) -> str:
-    """A plain instruction for the asked kinds of one crop (12,), for the LLM to read."""
-    names = [spoken(kind) for kind, asked in zip(IMPERFECTIONS, words.tolist(), strict=True) if asked]
-    return f"Please remove the {' and the '.join(names)}."
-
-
 class Trainer:
-    """One run in one folder: `state` to resume from, `averaged` to use, `log.jsonl`, the effective recipe."""
+    """One run in one folder: `state` to resume from, `averaged` to use, `log.jsonl`, the effective recipe.
 
-    def __init__(self, recipe: Recipe, data: Path, out: Path, *, validation: Path | None = None) -> None:
-        from accelerate import Accelerator
+    data: folder of a painted cache, or any crops by number. Raises BadData on unusable data or a recipe that does not
+    fit the number of processes, MissingExtra where a recipe asks for what is not installed.
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: Path | Dataset[Crop], out: Path, *, validation: Path | None = None
+    ) -> None:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
 
         torch.set_num_threads(recipe.threads)
         torch.manual_seed(recipe.seed)
         self.recipe, self.out, self.validation = recipe, out, validation
         out.mkdir(parents=True, exist_ok=True)
-        self.accelerator = Accelerator(mixed_precision=recipe.precision)
+        # a stage leaves boxes out (no repairs, no LLM), which data-parallel training must be told
+        partly = DistributedDataParallelKwargs(find_unused_parameters=True)
+        self.accelerator = Accelerator(mixed_precision=recipe.precision, kwargs_handlers=[partly])
+        _fits(recipe, self.accelerator.num_processes)
         network = begin(recipe)
-        self.averaged = _copy(network)
-        optimiser = torch.optim.Adam(_groups(network, recipe), lr=recipe.learning_rate, betas=recipe.betas)
-        network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if not recipe.seeing_rate:  # what sees rests, its batch statistics too
-            network.encoder.eval()
-            network.imperfection.eval()
-        self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
+        self.averaged = _copy(network).to(self.accelerator.device)
+        self.network, self.optimiser = self._prepared(_pupil(network))
+        self.judges = judges(recipe, self.accelerator.device, self._share)
         self.tokenizer: Any = None
         if recipe.llm:
             llm, self.tokenizer = load_language_model(recipe.llm)
             self._bare().embedding.attach(llm.to(self.accelerator.device))
-        self.step = self._resume()
-        self.crops = PaintedCrops(
-            data,
-            crop=recipe.crop,
-            stride=self._bare().config.strides[0],
-            seed=recipe.seed + self.accelerator.process_index,
-        )
+        self.reader = _reader(recipe, network)
+        self.step = resume(out, self.accelerator, self.averaged, self.judges.critic, self.accelerator.load_state)
+        self.crops = data if isinstance(data, Dataset) else self._crops(data, seed=recipe.seed)
+        self.board: Board | None = None
         self.stopping = False
+
+    def _prepared(self, pupil: Pupil) -> tuple[Any, Any]:
+        for name in self.recipe.rests:
+            pupil.get_submodule(name).requires_grad_(False)
+        optimiser = torch.optim.Adam(_groups(pupil, self.recipe), lr=self.recipe.learning_rate, betas=self.recipe.betas)
+        pupil.train()
+        if not self._sharded:  # shards are flat, whatever the layout
+            pupil.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for name in _resting(self.recipe):
+            pupil.get_submodule(name).eval()
+        if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
+            pupil = torch.nn.SyncBatchNorm.convert_sync_batchnorm(pupil)
+        return self.accelerator.prepare(pupil, optimiser)
+
+    @property
+    def _sharded(self) -> bool:
+        return str(self.accelerator.distributed_type).endswith("FSDP")
+
+    def _crops(self, folder: Path, **options: Any) -> PaintedCrops:
+        return PaintedCrops(folder, crop=self.recipe.crop, stride=self._bare().config.strides[0], **options)
 
     def fit(self) -> Path:
         """Train to the recipe's last step or to a signal. Returns the folder of the averaged weights.
 
-        Raises BadData when the loss is not a number; the last good checkpoint stays.
+        Raises BadData when the loss is not a number or a crop cannot be read; the last good checkpoint stays.
         """
-        (self.out / "recipe.json").write_text(json.dumps(self.recipe.to_json(), indent=2) + "\n")
-        loader = DataLoader(
-            self.crops,
-            batch_size=self.recipe.batch,
-            sampler=FromStep(self.step, self.recipe),
-            num_workers=self.recipe.workers,
-            collate_fn=_collate,
-            worker_init_fn=_deaf,
-            prefetch_factor=4 if self.recipe.workers else None,
-        )
-        with (
-            _graceful(self),
-            tqdm(total=self.recipe.steps, initial=self.step, unit="step", desc=self.recipe.name) as bar,
-        ):
-            for crop in loader:
-                values = self._train_step(Crop(*(x.to(self.accelerator.device) for x in crop)))
+        main = self.accelerator.is_main_process
+        if main:
+            (self.out / "recipe.json").write_text(json.dumps(self.recipe.to_json(), indent=2) + "\n")
+        self.board = Board(self.out) if main and self.recipe.tensorboard else None
+        if self.board is not None:
+            self.board.writer.add_text("judges", json.dumps(self.judges.names))
+        bar = tqdm(
+            total=self.recipe.steps, initial=self.step, unit="step", desc=self.recipe.name, disable=not main
+        )  # with the time that is left
+        with _graceful(self), bar, closing(self._loader()) as crops:  # loader processes end with it, whatever happens
+            for crop in crops:
+                values = self._train_step(crop)
                 self.step += 1
                 bar.update()
                 bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()})
                 self._log({"step": self.step, "rate": rate(self.step - 1, self.recipe), **values})
-                if self.step % self.recipe.validate_every == 0:
+                if main and self.step % self.recipe.validate_every == 0:
                     self._log({"step": self.step, "validation": self.validate()})
                 if self.stopping or self.step % self.recipe.save_every == 0:
                     self.save()
                 if self.stopping:
                     break
         self.save()
+        if self.board is not None:
+            self.board.close()
         return self.out / AVERAGED
 
+    def _loader(self) -> Generator[Crop, None, None]:
+        recipe, accelerator = self.recipe, self.accelerator
+        loader = DataLoader(
+            self.crops,
+            batch_size=recipe.batch * recipe.accumulate // accelerator.num_processes,
+            sampler=FromStep(self.step, recipe, accelerator.process_index, accelerator.num_processes),
+            num_workers=recipe.workers,
+            collate_fn=_collate,
+            worker_init_fn=_deaf,
+            prefetch_factor=4 if recipe.workers else None,
+        )
+        crops = iter(loader)
+        try:
+            for crop in crops:
+                yield Crop(*(x.to(accelerator.device) for x in crop))
+        except BadData as error:  # a worker's comes with its traceback
+            said = str(error).strip().splitlines()[-1].removeprefix(f"{BadData.__module__}.{BadData.__name__}: ")
+            raise BadData(said) from error
+        finally:
+            if recipe.workers:  # they are deaf to signals, so an error that holds the iterator would keep them for ever
+                crops._shutdown_workers()  # type: ignore[attr-defined]
+
     def _train_step(self, crop: Crop) -> dict[str, float]:
-        recipe = self.recipe
+        recipe, slots = self.recipe, self.recipe.accumulate * self.accelerator.num_processes
         for group in self.optimiser.param_groups:
             group["lr"] = rate(self.step, recipe) * group["factor"]
-        predicted = round(recipe.predicted_masks * recipe.repair_batch) if self.step >= recipe.teacher_steps else 0
-        with self.accelerator.autocast():
-            terms = step_losses(
-                self._bare(),
-                crop,
-                recipe.losses,
-                repairs=recipe.repair_batch,
-                predicted=predicted,
-                unnamed=round(recipe.unnamed_masks * recipe.repair_batch),
-                dialogue=self._dialogue(crop, recipe.repair_batch),
-            )
-            total = weighted(terms, recipe.losses)
-        if not torch.isfinite(total):
-            raise BadData(
-                f"the loss is not a number at step {self.step}; the last good checkpoint is {self.out / STATE}"
-            )
-        self.accelerator.backward(total)
-        norms = {
-            name: float(self.accelerator.clip_grad_norm_(box.parameters(), recipe.clip))
-            for name, box in self._bare().named_children()
-        }
+        logged: dict[str, float] = {}
+        rows = len(crop.image) // recipe.accumulate
+        for i in range(recipe.accumulate):
+            part = Crop(*(x[i * rows : (i + 1) * rows] for x in crop))
+            waits = i + 1 < recipe.accumulate
+            with self.accelerator.no_sync(self.network) if waits else nullcontext():
+                slot = i * self.accelerator.num_processes + self.accelerator.process_index
+                for name, value in self._pass(part, slot, slots).items():
+                    logged[name] = logged.get(name, 0.0) + value / recipe.accumulate
+        logged = self._agreed(logged)
+        norms = [
+            float(self.accelerator.clip_grad_norm_(box.parameters(), recipe.clip))
+            for _, box in self._bare().named_children()
+        ]
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self._average()
-        return {
-            "loss": float(total.detach()),
-            **{k: float(v.detach()) for k, v in terms.items()},
-            "norm": max(norms.values()),
-        }
+        return {**logged, "norm": max(norms)}
 
-    def _dialogue(self, crop: Crop, rows: int) -> DialogueTokens | None:
-        if self.tokenizer is None or not rows:
+    def _pass(self, crop: Crop, slot: int, slots: int) -> dict[str, float]:
+        """One pass forward and backward; its terms by name, the sum first."""
+        recipe, lesson = self.recipe, lesson_of(self.recipe, self.step, slot, slots)
+        dialogue, labels = None, None
+        if self.tokenizer is not None and lesson.repairs:
+            dialogue, labels = dialogue_of(self.tokenizer, crop, lesson.repairs, answered=lesson.logits)
+            dialogue = type(dialogue)(*(x if x is None else x.to(crop.image.device) for x in dialogue))
+            labels = labels if labels is None else labels.to(crop.image.device)
+        with self.accelerator.autocast():
+            shown = self.network(crop, lesson, dialogue, self._read(crop))
+            terms, watched = step_losses(shown, crop, recipe, self.judges, labels)
+            total = weighted(terms, recipe.losses)
+        self.accelerator.backward(total / recipe.accumulate if recipe.accumulate > 1 else total)
+        return {k: float(v.detach()) for k, v in ({"loss": total} | terms | watched).items()}
+
+    def _read(self, crop: Crop) -> Tensor | None:
+        """f_txt of the requests, for the fused IIP."""
+        if self.reader is None:
             return None
-        tokens = tokenise(self.tokenizer, [spoken_request(words) for words in crop.words[:rows]])
-        return DialogueTokens(*(x.to(self.accelerator.device) for x in tokens))
+        return self.reader([spoken_request(words) for words in crop.words]).to(crop.image.device)
+
+    def _agreed(self, logged: dict[str, float]) -> dict[str, float]:
+        """Means over all processes, which also agree on stopping. Raises BadData in each where a loss is no number."""
+        values = torch.tensor([*logged.values(), float(self.stopping)], dtype=torch.float64)
+        if self.accelerator.num_processes > 1:
+            values = self.accelerator.reduce(values.to(self.accelerator.device), "mean")
+        if not torch.isfinite(values).all():
+            raise BadData(
+                f"the loss is not a number at step {self.step}; the last good checkpoint is {self.out / STATE}"
+            )
+        self.stopping = bool(values[-1] > 0)
+        return dict(zip(logged, values.tolist(), strict=False))
+
+    def _share(self, gradients: Sequence[Tensor]) -> None:
+        """Mean over all processes, in place, in one message."""
+        if self.accelerator.num_processes > 1:
+            flat = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+            for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(part.view_as(gradient))
 
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         ours, theirs = list(self.averaged.parameters()), list(self._bare().parameters())
         for kept, seen in zip(self.averaged.buffers(), self._bare().buffers(), strict=True):
-            kept.copy_(seen)
-        torch._foreach_lerp_(ours, [p.detach() for p in theirs], 1 - decay)  # type: ignore[arg-type]
+            kept.copy_(_whole(seen))
+        torch._foreach_lerp_(ours, [_whole(p.detach()) for p in theirs], 1 - decay)  # type: ignore[arg-type]
 
     def validate(self, batches: int = 24) -> dict[str, Any]:
         """Removal a kind under painted and predicted masks, of the averaged weights, on fixed validation crops."""
         if self.validation is None:
             return {}
-        crops = PaintedCrops(
-            self.validation, crop=self.recipe.crop, stride=self._bare().config.strides[0], seed=7, augment=False
-        )
+        crops = self._crops(self.validation, seed=7, augment=False)
         if (llm := self._bare().embedding.llm) is not None:
             self.averaged.embedding.attach(llm)
         sums = torch.zeros(2, 2, len(IMPERFECTIONS))
         for i in range(batches):
-            crop = _collate([crops[i * 8 + j] for j in range(8)])
+            crop = Crop(*(x.to(self.accelerator.device) for x in _collate([crops[i * 8 + j] for j in range(8)])))
             single = crop.words.sum(1) == 1
             for way, painted in enumerate((True, False)):
                 with self.accelerator.autocast():
-                    after, before = removal(self.averaged, crop, painted_masks=painted)
+                    image = retouched(
+                        self.averaged, crop, painted_masks=painted, located=self.recipe.located, text=self._read(crop)
+                    )
+                after, before = removal(crop, image)
                 for k in range(len(IMPERFECTIONS)):
                     rows = single & (crop.words[:, k] > 0)
-                    sums[way, :, k] += torch.stack([after[rows].sum(), before[rows].sum()])
+                    sums[way, :, k] += torch.stack([after[rows].sum(), before[rows].sum()]).cpu()
+            if self.board is not None and not i:
+                few = Crop(*(x[:SHOWN] for x in crop))
+                self.board.picture(self.step, sheet(few, image[:SHOWN]))
         shares = 1 - sums[:, 0] / sums[:, 1].clamp_min(1e-6)
         return {
             name: {k: round(float(v), 3) for k, v in zip(IMPERFECTIONS, row, strict=True)}
@@ -196,59 +274,64 @@ class Trainer:
         }
 
     def save(self) -> None:
-        """State and averaged weights; each folder is replaced only once the new one is whole."""
-        if not self.accelerator.is_main_process:
-            return
-        try:
-            partial = self.out / f"{STATE}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            self.accelerator.save_state(str(partial))
-            (partial / "step.json").write_text(json.dumps({"step": self.step}))
-            old = self.out / f"{STATE}.old"
-            shutil.rmtree(old, ignore_errors=True)
-            if (self.out / STATE).exists():
-                (self.out / STATE).replace(old)
-            partial.replace(self.out / STATE)
-            shutil.rmtree(old, ignore_errors=True)
-            save_pretrained(self.averaged, self.out / AVERAGED)
-        except OSError as error:
-            raise BadData(f"cannot write the checkpoint in {self.out}: {error}. The last good one is kept.") from error
-
-    def _resume(self) -> int:
-        state = self.out / STATE
-        if not state.is_dir():
-            state = self.out / f"{STATE}.old"  # the run died between two renames
-        if not (state / "step.json").is_file():
-            return 0
-        self.accelerator.load_state(str(state))
-        saved = from_pretrained(self.out / AVERAGED)
-        self.averaged.load_state_dict(saved.state_dict())
-        return int(json.loads((state / "step.json").read_text())["step"])
+        """State and averaged weights; each folder is replaced only once the new one is whole. Raises BadData."""
+        save(self.out, self.accelerator, self.averaged, self.judges.critic, self.step)
 
     def _bare(self) -> RetouchNetwork:
         return self.accelerator.unwrap_model(self.network)
 
     def _log(self, values: dict[str, Any]) -> None:
-        if self.accelerator.is_main_process:
-            with (self.out / LOG).open("a") as stream:
-                stream.write(json.dumps({"time": round(time.time(), 1), **values}) + "\n")
+        if not self.accelerator.is_main_process:
+            return
+        with (self.out / LOG).open("a") as stream:
+            stream.write(json.dumps({"time": round(time.time(), 1), **values}) + "\n")
+        if self.board is not None:
+            for group in values.get("validation", {}):
+                self.board.add(self.step, values["validation"][group], f"removal, {group} masks")
+            self.board.add(self.step, {k: v for k, v in values.items() if isinstance(v, float)})
 
 
 SEEING = ("encoder", "imperfection")
 STEM = "encoder.levels.0.0.conv.weight"
 
 
+def _fits(recipe: Recipe, processes: int) -> None:
+    """Raises BadData where a pass cannot be dealt out evenly."""
+    for name in ("batch", "repair_batch"):
+        number = getattr(recipe, name)
+        if number % processes:
+            raise BadData(f"{name} {number} of the recipe {recipe.name} is no multiple of {processes} processes")
+
+
+def _resting(recipe: Recipe) -> tuple[str, ...]:
+    """Boxes whose batch statistics rest: what the recipe says, and what sees where its rate is 0."""
+    return recipe.rests if recipe.seeing_rate else (*recipe.rests, *SEEING)
+
+
+def _reader(recipe: Recipe, network: RetouchNetwork) -> Reader | None:
+    """The text encoder, for the fused IIP only. Raises WeightsMissing, or BadData where its width is another."""
+    if network.config.grounded or not recipe.located:
+        return None
+    encoder = load_text_encoder(recipe.text_encoder or None)
+    if encoder.width != network.config.text_width:
+        raise BadData(f"the text encoder's width is {encoder.width}, the network expects {network.config.text_width}")
+    return Reader(encoder)
+
+
 def begin(recipe: Recipe) -> RetouchNetwork:
     """A fresh network of the recipe's size, with its start's weights wherever name and shape agree.
 
     An encoder from before the second input goes on as it was: what the new channels add begins at zero. Raises BadData
-    when nothing agrees.
+    when nothing agrees or the recipe's changes of the network are none.
     """
-    network = create(recipe.size, seed=recipe.seed)
+    try:
+        network = create(recipe.size, seed=recipe.seed, **recipe.network)
+    except TypeError as error:
+        raise BadData(f"the network of the recipe {recipe.name}: {error}") from error
     if not recipe.start:
         return network
     start = from_pretrained(recipe.start)
-    if start.config == network.config:
+    if start.config == network.config and not recipe.takes:
         return start
     known, state = start.state_dict(), network.state_dict()
     if known[STEM].shape[1] < state[STEM].shape[1] and known[STEM].shape[0] == state[STEM].shape[0]:
@@ -256,6 +339,8 @@ def begin(recipe: Recipe) -> RetouchNetwork:
         wider[:, : known[STEM].shape[1]] = known[STEM]
         known[STEM] = wider
     taken = {k: v for k, v in known.items() if k in state and v.shape == state[k].shape}
+    if recipe.takes:
+        taken = {k: v for k, v in taken.items() if k.split(".")[0] in recipe.takes}
     if not taken:
         raise BadData(f"{recipe.start} holds nothing that a network of size {recipe.size} can begin from")
     network.load_state_dict(state | taken)
@@ -263,10 +348,10 @@ def begin(recipe: Recipe) -> RetouchNetwork:
 
 
 def _groups(network: RetouchNetwork, recipe: Recipe) -> list[dict[str, Any]]:
-    """Boxes that see and boxes that repair, each with the factor of its learning rate."""
+    """Boxes that see and boxes that repair, without what rests, each with the factor of its learning rate."""
     boxes = dict(network.named_children())
-    sees = [p for name in SEEING for p in boxes[name].parameters()]
-    repairs = [p for name, box in boxes.items() if name not in SEEING for p in box.parameters()]
+    sees = [p for name in SEEING for p in boxes[name].parameters() if p.requires_grad]
+    repairs = [p for name, box in boxes.items() if name not in SEEING for p in box.parameters() if p.requires_grad]
     return [{"params": sees, "factor": recipe.seeing_rate}, {"params": repairs, "factor": 1.0}]
 
 
@@ -274,6 +359,17 @@ def _copy(network: RetouchNetwork) -> RetouchNetwork:
     averaged = RetouchNetwork(network.config)
     averaged.load_state_dict(network.state_dict())
     return averaged.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _pupil(network: RetouchNetwork) -> Pupil:
+    pupil = Pupil(network.config)
+    pupil.load_state_dict(network.state_dict())
+    return pupil
+
+
+def _whole(x: Tensor) -> Tensor:
+    """A tensor, gathered from all processes where it lies in shards."""
+    return x.full_tensor() if hasattr(x, "full_tensor") else x
 
 
 def _collate(crops: list[Crop]) -> Crop:
