@@ -147,8 +147,8 @@ def window(case: Case, side: int) -> Window:
         _tensor(image), _tensor(target), words[:, :, None, None] * alpha, alpha * words[:, :, None, None] * 0,
         torch.ones_like(alpha), words, places(torch.from_numpy(regions[None])),
     )  # fmt: skip
-    own = (x[cut] for x in (case.asked, case.unasked, case.there))
-    return Window(case.face.face_id, case.kind, crop, image, target, *own)
+    asked, unasked, there = case.asked[cut], case.unasked[cut], case.there[cut]
+    return Window(case.face.face_id, case.kind, crop, image, target, asked, unasked, there)
 
 
 def _square(side: int) -> Extent:

@@ -23,7 +23,8 @@ Share = Callable[[Sequence[Tensor]], None]
 
 def judges(recipe: Recipe, device: torch.device, share: Share | None = None) -> Terms:
     """The judges of the terms that have a weight, on a device. Raises BadData or MissingExtra where one is missing."""
-    weights, parts = recipe.losses, {}
+    weights = recipe.losses
+    parts: dict[str, Any] = {}
     if weights.adversarial:
         network = PatchDiscriminator(recipe.critic_width).to(device)
         parts["critic"] = Critic(network, recipe.critic_rate, share=share)
@@ -33,7 +34,7 @@ def judges(recipe: Recipe, device: torch.device, share: Share | None = None) -> 
         parts["text"] = ClipJudge.load(recipe.clip_model, device)
     if weights.identity and recipe.identity_model:
         parts["identity"] = FaceEmbedder.load(recipe.identity_model).to(device)
-    return Terms(weights, **parts)  # type: ignore[arg-type]
+    return Terms(weights, **parts)
 
 
 class FaceEmbedder(nn.Module):
@@ -91,7 +92,7 @@ class ClipJudge:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         except (OSError, ValueError) as error:
             raise BadData(f"{folder} is not a folder of a CLIP model: {str(error).splitlines()[0]}") from error
-        return cls(model.to(device), tokenizer, numbers.image_mean, numbers.image_std)
+        return cls(model.to(device), tokenizer, numbers.image_mean, numbers.image_std)  # type: ignore[arg-type]  # the wrapper of transformers loses self
 
     def image(self, image: Tensor, alpha: Tensor) -> Tensor:
         size = (self.side, self.side)

@@ -202,7 +202,8 @@ class Trainer:
         dialogue, labels = None, None
         if self.tokenizer is not None and lesson.repairs:
             dialogue, labels = dialogue_of(self.tokenizer, crop, lesson.repairs, answered=lesson.logits)
-            dialogue = type(dialogue)(*(x if x is None else x.to(crop.image.device) for x in dialogue))
+            moved = {name: x.to(crop.image.device) for name, x in dialogue._asdict().items() if x is not None}
+            dialogue = dialogue._replace(**moved)
             labels = labels if labels is None else labels.to(crop.image.device)
         with self.accelerator.autocast():
             shown = self.network(crop, lesson, dialogue, self._read(crop))
