@@ -25,14 +25,17 @@ BRIDGE_LEAST, BRIDGE_SURE, BRIDGE_AND_RIM = 0.3, 1.2, 0.055
 product with the rims' contrast from which there are."""
 FRAME, FRAME_OVER_SKIN = 0.17, 1.9
 """Contrast of a frame: in log units, and over the middle of this face's own skin."""
+FRAME_LENGTH = 0.25
+"""Length of a piece of frame at least, in eye distances: a mark is shorter."""
 BEARD = 0.042
 """Density of hair, see `_density`, in the middle of the chin or around the mouth from which a face is bearded."""
 HAIRY, HAIRY_OVER_SKIN = 0.033, 1.8
 """Density that is beard: at least, and over this face's smooth skin."""
 GREYER = 0.12
 """By how much (log red over green) a beard is greyer than the skin, where it is not dense."""
-HAIRY_AT_EDGE, EDGE_REACH = 2.8, 0.3
-"""Density over smooth skin's that is hair at the face's edge, and how far in the edge reaches, in eye distances."""
+HAIRY_AT_EDGE, EDGE_REACH = 4.5, 0.3
+"""Density over smooth skin's that is hair at the face's edge, and how far in the edge reaches, in eye distances. Lower,
+wrinkles and clusters of marks near the edge were taken for hair."""
 
 
 def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatImage) -> Mask:
@@ -44,7 +47,7 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     unit = eye_distance(points)
     protected = protected_map(points, Extent(image.shape[1], image.shape[0]))
     bare = skin * (cv2.dilate(protected, _disk(0.04 * unit)) < 0.3)
-    height, density = _height(points, image.shape[:2]), _density(image, unit)
+    height, density = _height(points, image.shape[:2]), _density(image, protected < 0.3, unit)
     smooth = (bare > 0.8) & (height > 0.25 * unit)
     own = float(np.percentile(density[smooth], 30)) if smooth.sum() > 100 else 0.02
     face = _polygon(points[list(OVAL)], image.shape[:2])
@@ -65,14 +68,24 @@ def _glasses(image: FloatImage, points: FloatImage, bare: FloatImage) -> Mask:
         return none
     unit = eye_distance(points)
     fine = _log(image, 0.006 * unit)
-    disk = _disk(0.022 * unit)
-    contrast = (cv2.dilate(fine, disk) - cv2.erode(fine, disk)).max(2)
+    disk = _disk(0.05 * unit)  # thin lines only: steps of shading are the nose's and the cheeks'
+    bright, dark = (cv2.morphologyEx(fine, how, disk) for how in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
+    contrast = np.maximum(bright, dark).max(2)
     zone = _around_eyes(points, image.shape[:2])
     free = (bare > 0.9) & ~zone
     own = float(np.median(contrast[free])) if free.sum() > 50 else 0.1
     frames = ((contrast > max(FRAME, FRAME_OVER_SKIN * own)) & zone).astype(np.uint8)
+    frames = _long(cv2.morphologyEx(frames, cv2.MORPH_CLOSE, _disk(0.02 * unit)), FRAME_LENGTH * unit)
     frames = cv2.morphologyEx(frames, cv2.MORPH_CLOSE, _disk(0.04 * unit))
     return cv2.dilate(frames, _disk(0.03 * unit)) > 0
+
+
+def _long(mask: NDArray[np.uint8], least: float) -> NDArray[np.uint8]:
+    """Connected parts of a mask that reach at least so many px in one direction."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    keep = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= least
+    keep[0] = False
+    return keep[labels].astype(np.uint8)
 
 
 def _bridge_contrast(image: FloatImage, points: FloatImage) -> float:
@@ -162,11 +175,16 @@ def _height(points: FloatImage, shape: tuple[int, ...]) -> FloatImage:
     return (x - points[UNDER_NOSE][0]) * up[0] + (y - points[UNDER_NOSE][1]) * up[1]
 
 
-def _density(image: FloatImage, unit: float) -> FloatImage:
-    """How dense fine contrast is, (H, W) in log units: a mean of roots, which many hairs lift and one edge does not."""
+def _density(image: FloatImage, counted: Mask, unit: float) -> FloatImage:
+    """How dense fine contrast is, (H, W) in log units: a mean of roots, which many hairs lift and one edge does not.
+
+    counted: (H, W), what is not eye, brow or lip, whose own hairs and edges would make crow's feet of hair.
+    """
     luma = np.log(image.mean(2) + 0.05).astype(np.float32)
     fine = cv2.GaussianBlur(luma, (0, 0), max(0.004 * unit, 0.3)) - cv2.GaussianBlur(luma, (0, 0), 0.025 * unit)
-    return cv2.GaussianBlur(np.sqrt(np.abs(fine)), (0, 0), 0.06 * unit) ** 2
+    weight = cv2.erode(counted.astype(np.float32), _disk(0.03 * unit))
+    mass = cv2.GaussianBlur(weight, (0, 0), 0.06 * unit) + 1e-3
+    return (cv2.GaussianBlur(np.sqrt(np.abs(fine)) * weight, (0, 0), 0.06 * unit) / mass) ** 2
 
 
 def _log(image: FloatImage, sigma: float, floor: float = 0.04) -> FloatImage:
