@@ -124,7 +124,7 @@ def test_every_input_error_is_one_line_and_exits_with_three() -> None:
     samples = {"path": "p.jpg", "detail": "cut", "frames": 3, "actual_pixels": 3, "limit_pixels": 2, "width": 1,
                "height": 1, "least": 32, "actual_px": 20.0, "least_px": 60.0, "asked": "9", "found": 1, "actual": 5,
                "limit": 4, "expected": "a" * 64, "seconds": 5,
-               "repo_id": "a/b", "port": 7860}  # fmt: skip
+               "repo_id": "a/b", "port": 7860, "repair": "Free some space."}  # fmt: skip
     kinds = [e for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, errors.UnusableInput)]
     assert len(kinds) > 12
     for kind in kinds:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -68,7 +69,7 @@ def test_every_kind_is_seen_and_targets_are_exact(kind: str, face: Any) -> None:
 def test_nothing_is_painted_on_protected_parts(kind: str, face: Any) -> None:
     image, landmarks = face
     painted = paint_kind(image, landmarks, kind, seed=5, config=STILL)
-    core = protected_map(landmarks, Extent(512, 512)) > 0.98
+    core = cv2.erode((protected_map(landmarks, Extent(512, 512)) > 0.98).astype(np.uint8), np.ones((3, 3))) > 0
     change = np.abs(painted.image.astype(int) - image.astype(int)).max(2)
     assert core.sum() > 2000
     assert change[core].mean() < 0.02

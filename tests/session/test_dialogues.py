@@ -21,7 +21,9 @@ from retouchgpt.photo.faces import Face
 from retouchgpt.session import RetouchGPT, Session
 from tests.planted import planted_network
 
-NOT_PLANTED = {("stray_hairs", "left_eye"), ("fine_lines", "left_eye"), ("shine", "left_eye")}
+NOT_PLANTED = {(kind, "left_eye") for kind in ("stray_hairs", "fine_lines", "shine", "spots")} | {
+    ("crows_feet", "right_eye")
+}
 """Kinds and parts that lose their marks to the eyes, which are never edited."""
 
 

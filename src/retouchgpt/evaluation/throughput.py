@@ -116,11 +116,11 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m retouchgpt.evaluation.throughput", description="Cost of a photo.")
     parser.add_argument("--weights")
     parser.add_argument("--out", help="JSON file")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     result = run(options.weights)
     print(table(result))
     if options.out:
