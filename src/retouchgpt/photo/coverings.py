@@ -20,12 +20,13 @@ FloatImage = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 BETWEEN_BROWS, NOSE_TIP, UNDER_NOSE, FOREHEAD_TOP, CHIN_TIP = 9, 4, 2, 10, 152
-BRIDGE_LEAST, BRIDGE_SURE, BRIDGE_AND_RIM = 0.3, 1.2, 0.055
-"""Contrast (log units) across the bridge of the nose below which there are no glasses, from which there are, and its
-product with the rims' contrast from which there are."""
+BRIDGE_LEAST, BRIDGE_SURE, RIM_LEAST, BRIDGE_AND_RIM, OVER_SKIN = 0.3, 1.2, 0.05, 0.15, 1.4
+"""Contrast (log units) across the bridge of the nose below which there are no glasses, and from which there are where
+the rims have at least their least. Between, the product of both tells, and the product over the contrast of this face's
+own skin, for wrinkles and hard light make lines too."""
 FRAME, FRAME_OVER_SKIN = 0.17, 1.9
 """Contrast of a frame: in log units, and over the middle of this face's own skin."""
-FRAME_LENGTH = 0.25
+FRAME_LENGTH = 0.5
 """Length of a piece of frame at least, in eye distances: a mark is shorter."""
 BEARD = 0.042
 """Density of hair, see `_density`, in the middle of the chin or around the mouth from which a face is bearded."""
@@ -55,7 +56,7 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     return (
         _glasses(image, points, bare)
         | _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), lower, own)
-        | _strands(density, face, ~lower, own, unit)
+        | _hair(_strands(density, face, ~lower, own, unit), skin, ~lower)
     )
 
 
@@ -63,8 +64,6 @@ def _glasses(image: FloatImage, points: FloatImage, bare: FloatImage) -> Mask:
     none = np.zeros(image.shape[:2], bool)
     bridge = _bridge_contrast(image, points)
     if bridge < BRIDGE_LEAST:
-        return none
-    if bridge < BRIDGE_SURE and bridge * _rim_contrast(image, points) < BRIDGE_AND_RIM:
         return none
     unit = eye_distance(points)
     fine = _log(image, 0.006 * unit)
@@ -74,10 +73,18 @@ def _glasses(image: FloatImage, points: FloatImage, bare: FloatImage) -> Mask:
     zone = _around_eyes(points, image.shape[:2])
     free = (bare > 0.9) & ~zone
     own = float(np.median(contrast[free])) if free.sum() > 50 else 0.1
+    if not _worn(bridge, _rim_contrast(image, points), own):
+        return none
     frames = ((contrast > max(FRAME, FRAME_OVER_SKIN * own)) & zone).astype(np.uint8)
     frames = _long(cv2.morphologyEx(frames, cv2.MORPH_CLOSE, _disk(0.02 * unit)), FRAME_LENGTH * unit)
     frames = cv2.morphologyEx(frames, cv2.MORPH_CLOSE, _disk(0.04 * unit))
     return cv2.dilate(frames, _disk(0.03 * unit)) > 0
+
+
+def _worn(bridge: float, rim: float, own: float) -> bool:
+    """Whether there are glasses, by contrasts in log units: across the bridge, of the rims, of fine detail on skin."""
+    both = bridge * rim
+    return (bridge >= BRIDGE_SURE and rim >= RIM_LEAST) or (both >= BRIDGE_AND_RIM and both >= OVER_SKIN * own)
 
 
 def _long(mask: NDArray[np.uint8], least: float) -> NDArray[np.uint8]:
@@ -165,6 +172,14 @@ def _strands(density: FloatImage, face: Mask, upper: Mask, own: float, unit: flo
     inwards = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5)
     hairy = (density > max(HAIRY, HAIRY_AT_EDGE * own)) & upper & (inwards < EDGE_REACH * unit)
     return cv2.morphologyEx(hairy.astype(np.uint8), cv2.MORPH_OPEN, _disk(0.04 * unit)) > 0
+
+
+def _hair(strands: Mask, skin: FloatImage, upper: Mask) -> Mask:
+    """Strands with what looks like skin among them: islands that no skin joins to the face."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(((skin > 0) & ~strands).astype(np.uint8))
+    sizes = stats[:, cv2.CC_STAT_AREA].copy()
+    sizes[0] = 0
+    return strands | ((labels > 0) & (labels != int(sizes.argmax())) & upper)
 
 
 def _height(points: FloatImage, shape: tuple[int, ...]) -> FloatImage:
