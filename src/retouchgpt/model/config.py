@@ -24,7 +24,9 @@ class LanguageModelConfig:
     context: int
 
 
-ABSENT = {"gate_reach": 0, "local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True}
+ABSENT = {
+    "gate_reach": 0, "local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True,
+}  # fmt: skip
 """What a configuration written before these fields existed means."""
 
 

@@ -68,7 +68,7 @@ def protected_map(landmarks: NDArray[np.floating], extent: Extent) -> FloatImage
     unit = eye_distance(points)
     hard = np.zeros((extent.height, extent.width), np.float32)
     for polygon, margin in (
-        *((points[list(c)], 0.055) for c in (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR)),
+        *((points[list(c)], 0.062) for c in (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR)),
         *((points[list(b)], 0.05) for b in BROWS),
         (points[list(LIPS)], 0.04),
     ):

@@ -13,9 +13,9 @@ from .trainer import Trainer
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m retouchgpt.training", description=__doc__)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="folder of a painted cache")
+    parser.add_argument("--data", type=Path, required=True, help="painted cache, or index of pairs (.jsonl)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; an unfinished run in it goes on")
-    parser.add_argument("--validation", type=Path, help="folder of a painted cache of other faces")
+    parser.add_argument("--validation", type=Path, help="the same, of other faces")
     parser.add_argument("--start", help="folder of weights to begin from")
     parser.add_argument("--llm", help="folder or hub id of the frozen LLM")
     parser.add_argument("--text-encoder", help="folder or hub id of the fused IIP's text encoder")

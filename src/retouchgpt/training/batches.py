@@ -1,4 +1,4 @@
-"""Training crops from the painted cache: one index, one crop, always the same."""
+"""Training crops from a painted cache or from pairs: one index, one crop, always the same."""
 
 from __future__ import annotations
 
@@ -59,15 +59,16 @@ class Crop(NamedTuple):
 
 
 class PaintedCrops(Dataset[Crop]):
-    """Crops of a painted cache; index -> Crop is a pure function of (seed, index) and the cache's length."""
+    """Crops of a painted cache or of an index of pairs; index -> Crop is a pure function of (seed, index) and of how
+    many samples there are."""
 
-    def __init__(self, folder: str | Path, *, crop: int, stride: int, seed: int, augment: bool = True) -> None:
-        from retouchgpt.data.cache import PaintedCache
+    def __init__(self, data: str | Path, *, crop: int, stride: int, seed: int, augment: bool = True) -> None:
+        from retouchgpt.data.pair_samples import samples
 
-        self.cache = PaintedCache(Path(folder))
+        self.cache = samples(Path(data))
         self.samples = len(self.cache)
         if not self.samples:
-            raise BadData(f"the painted cache {folder} is empty. Paint some samples first.")
+            raise BadData(f"the painted cache {data} is empty. Paint some samples first.")
         self.crop, self.stride, self.seed, self.augment = crop, stride, seed, augment
         self._held: tuple[int, Any, FloatImage] = (-1, None, np.zeros(0))
 

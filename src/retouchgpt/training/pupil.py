@@ -59,8 +59,8 @@ class Pupil(RetouchNetwork):
         some = type(features)(tuple(m[rows] for m in features.maps), features.tokens[rows])
         asked = painted(part, self.config.gate_reach) if lesson.located else anywhere(part)
         if lesson.predicted and maps:
-            seen = maps[0][: lesson.predicted].detach()
-            asked[: lesson.predicted] = found(seen, Crop(*(x[: lesson.predicted] for x in part)), self.config.gate_reach)
+            guessed = slice(0, lesson.predicted)
+            asked[guessed] = found(maps[0][guessed].detach(), Crop(*(x[guessed] for x in part)), self.config.gate_reach)
         where = given(asked)
         if lesson.unnamed:
             where.kinds[-lesson.unnamed :] = 0
