@@ -22,7 +22,8 @@ from retouchgpt.session import RetouchGPT, Session
 from tests.planted import planted_network
 
 NOT_PLANTED = {(kind, "left_eye") for kind in ("stray_hairs", "fine_lines", "shine", "spots")} | {
-    ("crows_feet", "right_eye")
+    ("crows_feet", "right_eye"),
+    ("fine_lines", "right_eye"),
 }
 """Kinds and parts that lose their marks to the eyes, which are never edited."""
 

@@ -23,6 +23,8 @@ UPPER_OVAL = (21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251)
 BROWS = ((46, 53, 52, 65, 55, 107, 66, 105, 63, 70), (276, 283, 282, 295, 285, 336, 296, 334, 293, 300))
 LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 NOSTRILS = ((98, 97), (327, 326))
+OUTER_CORNERS = (RIGHT_EYE_CONTOUR[0], LEFT_EYE_CONTOUR[0])
+"""Of the eyes; the lashes there reach further out than the mesh."""
 POLYGONS: dict[str, tuple[int, ...]] = {
     "nose": (168, 193, 245, 188, 174, 217, 126, 142, 129, 98, 97, 2, 326, 327, 358, 371, 355, 437, 399, 412, 465, 417),
     "left_cheek": (227, 117, 118, 119, 100, 142, 203, 206, 216, 214, 135, 172, 58, 132, 93, 234),
@@ -68,15 +70,15 @@ def protected_map(landmarks: NDArray[np.floating], extent: Extent) -> FloatImage
     unit = eye_distance(points)
     hard = np.zeros((extent.height, extent.width), np.float32)
     for polygon, margin in (
-        *((points[list(c)], 0.062) for c in (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR)),
+        *((points[list(c)], 0.055) for c in (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR)),
         *((points[list(b)], 0.05) for b in BROWS),
         (points[list(LIPS)], 0.04),
     ):
         cv2.fillPoly(hard, [_fixed(polygon)], 1.0, cv2.LINE_AA, 4)
         cv2.polylines(hard, [_fixed(polygon)], True, 1.0, max(round(2 * margin * unit), 1), cv2.LINE_AA, 4)
-    for outer, inner in NOSTRILS:
-        centre = points[outer] * 0.4 + points[inner] * 0.6
-        cv2.circle(hard, (round(float(centre[0])), round(float(centre[1]))), max(round(0.06 * unit), 1), 1.0, -1)
+    nostrils = [(points[outer] * 0.4 + points[inner] * 0.6, 0.06) for outer, inner in NOSTRILS]
+    for (x, y), radius in (*nostrils, *((points[corner], 0.1) for corner in OUTER_CORNERS)):
+        cv2.circle(hard, (round(float(x)), round(float(y))), max(round(radius * unit), 1), 1.0, -1)
     return cv2.GaussianBlur(hard, (0, 0), max(0.012 * unit, 0.5))
 
 
