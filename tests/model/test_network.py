@@ -149,6 +149,17 @@ def test_a_mark_belongs_to_its_hottest_kind() -> None:
     assert masks(EditPlan("retouch", (Edit("acne"),)), heat_of(acne=0.9, moles=0.4)).min() > 0.85
 
 
+def test_a_mark_goes_to_one_kind_as_a_whole() -> None:
+    heat = torch.zeros(1, len(IMPERFECTIONS), 12, 12)
+    heat[:, IMPERFECTIONS.index("acne"), 4:8, 4:8] = 0.4  # the rim of the mole glows as acne too
+    heat[:, IMPERFECTIONS.index("moles"), 5:7, 5:7] = 0.9
+    for keeps in ((), (Keep("moles"),)):
+        q = request(EditPlan("retouch", (Edit("acne"),), keeps), size=12)
+        assert select(heat, q.edit, q.keep, q.regions).mask.max() == 0
+    q = request(EditPlan("retouch", (Edit("moles"),)), size=12)
+    assert select(heat, q.edit, q.keep, q.regions).mask.max() > 0.85
+
+
 def test_brush_is_obeyed() -> None:
     q = request(EditPlan("retouch", (Edit("moles"),)), size=4)
     brush = torch.zeros(1, 1, 4, 4)

@@ -25,6 +25,8 @@ PRIOR = 0.03
 """Heat at the start of training."""
 COMPACT_MARKS = tuple(IMPERFECTIONS.index(k) for k in ("acne", "freckles", "spots", "moles", "scars"))
 """Kinds that look alike: a mark belongs to the one whose heat is highest."""
+MARK_REACH = 3
+"""Px of the heat maps from a mark's core to its rim."""
 
 
 class Selection(NamedTuple):
@@ -146,13 +148,21 @@ def _reach(matrix: Tensor, regions: Tensor) -> Tensor:
     return out
 
 
+def _nearby(heat: Tensor) -> Tensor:
+    """The largest value within MARK_REACH px of each, (B, K, h, w)."""
+    side, edge = 2 * MARK_REACH + 1, MARK_REACH
+    return F.max_pool2d(F.max_pool2d(heat, (side, 1), 1, (edge, 0)), (1, side), 1, (0, edge))
+
+
 def _wins(heat: Tensor, asked: Tensor, kept: Tensor) -> Tensor:
     """[0, 1] of whether an asked mark may be taken for its kind, given how hot its look-alikes are.
 
     Against kinds that were simply not named a tie counts for the asked one, and it loses all once the other is hotter
-    by 0.4; against kinds that must stay a tie counts half, and it needs to be hotter by 0.1 to count in full.
+    by 0.4; against kinds that must stay a tie counts half, and it needs to be hotter by 0.1 to count in full. What
+    counts is the hottest place nearby, so that a mark goes to one kind as a whole: place by place, a mole whose rim
+    glows faintly as acne lost a ring of its skin.
     """
-    marks = heat[:, COMPACT_MARKS]
+    marks = _nearby(heat[:, COMPACT_MARKS])
     unasked = (~asked[:, COMPACT_MARKS].flatten(2).any(2))[:, :, None, None].to(heat.dtype)
     unnamed = (marks * unasked).amax(1, keepdim=True)
     staying = (marks * kept[:, COMPACT_MARKS]).amax(1, keepdim=True)
