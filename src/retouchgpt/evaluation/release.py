@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 
 from retouchgpt.core.errors import BadData
 from retouchgpt.model.checkpoint import WEIGHTS, from_pretrained, save_pretrained, sha256
+from retouchgpt.model.presets import PRESETS
 from retouchgpt.training.trainer import AVERAGED, LOG
 
 from .benchmark import run as judge
@@ -82,6 +84,9 @@ def release(
     """Write network, recipe, log, data listing, bench result and card into `out`. Raises BadData on a bad run."""
     recipe, log = read_run(run)
     network = from_pretrained(run / AVERAGED)
+    # what a mask must reach before it edits is no weight: it is the preset's today, whatever the run began with
+    preset = PRESETS[network.config.name]
+    network.config = replace(network.config, gate=preset.gate, gate_reach=preset.gate_reach)
     shifts = calibrate(network, data) if data is not None else {}
     if shifts:
         apply(network, shifts)
