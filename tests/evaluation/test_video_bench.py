@@ -66,8 +66,9 @@ def test_a_rounded_edit_is_as_steady_as_an_exact_one(clip: PaintedClip) -> None:
     pictures = [clip.picture(t) for t in range(3)]
     exact = [p + 0.4 * clip.motion.render(added, t) * clip.motion.light(t) for t, p in enumerate(pictures)]
     plain, ours = (measure(clip, [way(f) for f in exact]) for way in (np.rint, rounded))
-    assert plain.warped > 1.005 * ours.unrounded, "rounding adds noise"
-    assert ours.warped < 1.003 * measure(clip, exact).unrounded
+    unrounded = measure(clip, exact).unrounded
+    assert plain.warped > 1.005 * unrounded, "rounding adds noise"
+    assert ours.warped - unrounded < 0.7 * (plain.warped - unrounded)
     assert ours.removal == pytest.approx(plain.removal, abs=0.005)
 
 
