@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import LEFT_EYE_CONTOUR, RIGHT_EYE_CONTOUR, Extent
 
-from .regions import OVAL, POLYGONS, eye_distance, protected_map
+from .regions import OUTER_CORNERS, OVAL, POLYGONS, eye_distance, protected_map
 
 FloatImage = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -39,6 +39,12 @@ HAIRY_AT_EDGE, EDGE_REACH = 4.5, 0.3
 wrinkles and clusters of marks near the edge were taken for hair."""
 
 
+CROWS_FEET = 0.5
+"""Reach of crow's feet from the outer corner of the eye, in eye distances."""
+ISLAND = 0.25
+"""Area below which skin that nothing joins to the face is hair, in squares of the eye distance."""
+
+
 def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatImage) -> Mask:
     """Frames of glasses, beard and hair that hangs into the face, (H, W).
 
@@ -56,7 +62,12 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     return (
         _glasses(image, points, bare)
         | _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), lower, own)
-        | _hair(_strands(density, face, ~lower, own, unit), skin, ~lower)
+        | _hair(
+            _strands(density, face, ~lower & ~_beside_eyes(points, unit, image.shape[:2]), own, unit),
+            skin,
+            ~lower,
+            unit,
+        )
     )
 
 
@@ -174,12 +185,23 @@ def _strands(density: FloatImage, face: Mask, upper: Mask, own: float, unit: flo
     return cv2.morphologyEx(hairy.astype(np.uint8), cv2.MORPH_OPEN, _disk(0.04 * unit)) > 0
 
 
-def _hair(strands: Mask, skin: FloatImage, upper: Mask) -> Mask:
-    """Strands with what looks like skin among them: islands that no skin joins to the face."""
+def _beside_eyes(points: FloatImage, unit: float, shape: tuple[int, ...]) -> Mask:
+    """Where crow's feet lie, which are as dense as hair."""
+    out = np.zeros(shape, np.uint8)
+    for corner in OUTER_CORNERS:
+        x, y = (round(float(v)) for v in points[corner])
+        cv2.circle(out, (x, y), max(round(CROWS_FEET * unit), 1), 1, -1)
+    return out > 0
+
+
+def _hair(strands: Mask, skin: FloatImage, upper: Mask, unit: float) -> Mask:
+    """Strands with what looks like skin among them: small islands that no skin joins to the face."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(((skin > 0) & ~strands).astype(np.uint8))
     sizes = stats[:, cv2.CC_STAT_AREA].copy()
     sizes[0] = 0
-    return strands | ((labels > 0) & (labels != int(sizes.argmax())) & upper)
+    island = (sizes > 0) & (sizes < ISLAND * unit * unit)
+    island[int(sizes.argmax())] = False
+    return strands | (island[labels] & upper)
 
 
 def _height(points: FloatImage, shape: tuple[int, ...]) -> FloatImage:
