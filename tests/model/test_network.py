@@ -170,21 +170,6 @@ def test_brush_is_obeyed() -> None:
 
 
 @torch.inference_mode()
-def test_a_selection_is_wider_than_the_heat_but_not_than_the_brush(tiny: RetouchNetwork, image: torch.Tensor) -> None:
-    assert tiny.config.gate_reach == 1
-    heat = torch.zeros(1, len(IMPERFECTIONS), 64, 64)
-    heat[:, IMPERFECTIONS.index("moles"), 30:33, 30:33] = 1
-    brush = torch.zeros(1, 1, 64, 64)
-    brush[..., 29:34, 29:32] = 1
-    features, plan = tiny.encode(image), EditPlan("retouch", (Edit("moles"),))
-    free, drawn = (tiny.select(features, request(plan, brush=b), heat).mask[0, 0] for b in (None, brush))
-    assert (free > 0).nonzero().aminmax(dim=0).min.tolist() == [29, 29]
-    assert (free > 0).nonzero().aminmax(dim=0).max.tolist() == [33, 33]
-    assert (drawn > 0).sum() == 15
-    assert not drawn[brush[0, 0] == 0].any()
-
-
-@torch.inference_mode()
 def test_instruction_reaches_pixels_through_the_llm(image: torch.Tensor) -> None:
     network = awake(create("tiny"))
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from retouchgpt.core.geometry import Box, Extent
 from retouchgpt.core.plan import EditPlan
 from retouchgpt.core.vocabulary import IMPERFECTIONS, spoken
 from retouchgpt.model.checkpoint import LLM, load_language_model, shipped
-from retouchgpt.model.imperfection import given, widened
+from retouchgpt.model.imperfection import given
 from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.composite import paste, to_model
@@ -141,7 +141,7 @@ class Ours:
         kinds = np.zeros((len(IMPERFECTIONS), *seen.heat.shape[2:]), np.float32)
         for kind, alpha in case.alphas.items():
             kinds[IMPERFECTIONS.index(kind)] = at_heat(alpha, seen)
-        return widened(torch.from_numpy(kinds)[None], self.network.config.gate_reach)
+        return torch.from_numpy(kinds)[None]
 
 
 def at_heat(values: NDArray[np.floating], seen: LookedAt) -> NDArray[np.float32]:

@@ -85,8 +85,7 @@ def release(
     recipe, log = read_run(run)
     network = from_pretrained(run / AVERAGED)
     # what a mask must reach before it edits is no weight: it is the preset's today, whatever the run began with
-    preset = PRESETS[network.config.name]
-    network.config = replace(network.config, gate=preset.gate, gate_reach=preset.gate_reach)
+    network.config = replace(network.config, gate=PRESETS[network.config.name].gate)
     shifts = calibrate(network, data) if data is not None else {}
     if shifts:
         apply(network, shifts)

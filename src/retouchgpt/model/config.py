@@ -24,9 +24,7 @@ class LanguageModelConfig:
     context: int
 
 
-ABSENT = {
-    "gate_reach": 0, "local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True,
-}  # fmt: skip
+ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True}
 """What a configuration written before these fields existed means."""
 
 
@@ -45,7 +43,6 @@ class NetworkConfig:
     learned_gate: each skip channel learns how much of it the mask replaces (ours); False replaces all (paper).
     correction_limit: bound of the predicted correction in [0, 1] units; 0 re-synthesises the image (paper).
     gate: mask values (low, high) between which the edit fades in; below low no pixel changes.
-    gate_reach: px of the finest map by which a mark's mask is widened before it gates, for its faint rim (ours).
     local_contrast: gain of the second input, each pixel against the skin around it (ours); 0 leaves it out (paper).
     imperfection_depth: residual blocks of the maps' finest level; the encoder has its own there (ours, grounded only).
     places: the imperfection maps are told where on the face they look (ours, grounded IIP only).
@@ -74,7 +71,6 @@ class NetworkConfig:
     learned_gate: bool
     correction_limit: float
     gate: tuple[float, float]
-    gate_reach: int
     local_contrast: float
     imperfection_depth: int
     places: bool

@@ -128,12 +128,6 @@ def select(heat: Tensor, edit: Tensor, keep: Tensor, regions: Tensor, brush: Ten
     return Selection(kinds, mask, weight.gather(1, index).clamp(0, 1))
 
 
-def widened(heat: Tensor, reach: int) -> Tensor:
-    """Each map (B, K, h, w) with every mark grown by `reach` px: maps are taught where a mark is plain to see, and a
-    repair that ends there leaves its rim (ours)."""
-    return F.max_pool2d(heat, 2 * reach + 1, 1, reach) if reach else heat
-
-
 def given(kinds: Tensor) -> Selection:
     """A selection from known masks (B, 12, h, w) at full strength: the painted ones in training."""
     mask = kinds.amax(1, keepdim=True)

@@ -13,7 +13,7 @@ from .config import NetworkConfig
 from .control import Control, ControlMaps
 from .decoder import Decoder
 from .image_encoder import ImageEncoder, ImageFeatures
-from .imperfection import KINDS, FusedImperfection, GroundedImperfection, Selection, places, select, widened
+from .imperfection import KINDS, FusedImperfection, GroundedImperfection, Selection, places, select
 from .latent_transformer import LatentTransformer
 from .layers import upsample
 from .llm_embedding import DialogueTokens, LanguageEmbedding
@@ -101,7 +101,7 @@ class RetouchNetwork(nn.Module):
             heat = self.find(features, request.regions) if heat is None else heat
             regions, brush = (_fit(x, heat) for x in (request.regions, request.brush))
             assert regions is not None
-            return select(widened(heat, self.config.gate_reach), request.edit, request.keep, regions, brush)
+            return select(heat, request.edit, request.keep, regions, brush)
         assert request.text is not None, "the fused IIP needs the text encoder's states"
         _, logits = self.imperfection(features, request.text)
         mask = logits.sigmoid()

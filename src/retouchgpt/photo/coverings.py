@@ -59,15 +59,11 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     own = float(np.percentile(density[smooth], 30)) if smooth.sum() > 100 else 0.02
     face = _polygon(points[list(OVAL)], image.shape[:2])
     lower = face & (height < 0.12 * unit)
+    strands = _strands(density, face, ~lower & ~_beside_eyes(points, unit, image.shape[:2]), own, unit)
     return (
         _glasses(image, points, bare)
         | _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), lower, own)
-        | _hair(
-            _strands(density, face, ~lower & ~_beside_eyes(points, unit, image.shape[:2]), own, unit),
-            skin,
-            ~lower,
-            unit,
-        )
+        | _hair(strands, skin, ~lower, unit)
     )
 
 

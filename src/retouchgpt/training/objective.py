@@ -12,7 +12,7 @@ from retouchgpt.model.network import RetouchNetwork
 
 from .batches import Crop
 from .losses import dice_loss, mask_l1, mask_loss, pixel_loss, repair_loss, ssim_loss, texture_loss
-from .pupil import Lesson, Shown, anywhere, found, painted, sees
+from .pupil import Lesson, Shown, anywhere, found, sees
 from .recipe import LossWeights, Recipe
 from .speech import sentences
 from .terms import IGNORED, Photos, Terms
@@ -135,9 +135,9 @@ def retouched(
     if not located:
         asked = anywhere(crop)
     elif painted_masks:
-        asked = painted(crop, network.config.gate_reach)
+        asked = crop.asked
     else:
-        asked = found(sees(network, features, crop, text)[0], crop, network.config.gate_reach)
+        asked = found(sees(network, features, crop, text)[0], crop)
     return network.repair(crop.image, features, given(asked), dialogue).image.float()
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from retouchgpt.model.image_encoder import ImageFeatures
-from retouchgpt.model.imperfection import KINDS, given, widened
+from retouchgpt.model.imperfection import KINDS, given
 from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import RetouchNetwork
 
@@ -57,10 +57,9 @@ class Pupil(RetouchNetwork):
         rows = slice(0, lesson.repairs)
         part = Crop(*(x[rows] for x in crop))
         some = type(features)(tuple(m[rows] for m in features.maps), features.tokens[rows])
-        asked = painted(part, self.config.gate_reach) if lesson.located else anywhere(part)
+        asked = part.asked.clone() if lesson.located else anywhere(part)
         if lesson.predicted and maps:
-            guessed = slice(0, lesson.predicted)
-            asked[guessed] = found(maps[0][guessed].detach(), Crop(*(x[guessed] for x in part)), self.config.gate_reach)
+            asked[: lesson.predicted] = found(maps[0][rows].detach(), part)[: lesson.predicted]
         where = given(asked)
         if lesson.unnamed:
             where.kinds[-lesson.unnamed :] = 0
@@ -76,15 +75,9 @@ def sees(network: RetouchNetwork, features: ImageFeatures, crop: Crop, text: Ten
     return (fine.float(), *(c.float() for c in coarse))
 
 
-def painted(crop: Crop, reach: int) -> Tensor:
-    """Where the paint of what was asked lies, widened as a selection is, (B, 12, h, w)."""
-    return crop.narrowed(widened(crop.kinds, reach))
-
-
-def found(logits: Tensor, crop: Crop, reach: int) -> Tensor:
-    """What the finest logits say of what was asked, (B, 12, h, w) in [0, 1], widened as a selection is. Fused ones know
-    the words already."""
-    return crop.narrowed(widened(logits.sigmoid(), reach).expand(-1, KINDS, -1, -1))
+def found(logits: Tensor, crop: Crop) -> Tensor:
+    """What the finest logits say of what was asked, (B, 12, h, w) in [0, 1]. Fused ones know the words already."""
+    return crop.narrowed(logits.sigmoid().expand(-1, KINDS, -1, -1))
 
 
 def anywhere(crop: Crop) -> Tensor:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from retouchgpt.core.errors import BadData
 from retouchgpt.model.agent import Action, Agent, AgentConfig, Seen, applied, load_agent, neutral, observe, save_agent
 from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, load_language_model, sha256, shipped
-from retouchgpt.model.imperfection import Selection, given, widened
+from retouchgpt.model.imperfection import Selection, given
 from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
 
@@ -157,8 +157,7 @@ class Environment:
         with self._fast():
             self.features = self.network.encode(self.image)
             heat = self.network.imperfection(self.features, self.crop.places).float().sigmoid()
-        reach = self.network.config.gate_reach
-        self.where: Selection = given(self.crop.narrowed(widened(self.crop.kinds if self.painted else heat, reach)))
+        self.where: Selection = given(self.crop.asked if self.painted else self.crop.narrowed(heat))
 
     def _standing(self) -> Standing:
         error = ((self.image - self.crop.target).abs().mean(1, keepdim=True) * self.asked).sum((1, 2, 3))
