@@ -7,25 +7,53 @@ import pytest
 import torch
 
 from retouchgpt.core.vocabulary import IMPERFECTIONS
-from retouchgpt.training.losses import TYPICAL_SHARE, dice_loss, mask_loss, repair_loss, ssim_map, texture_loss
+from retouchgpt.training.losses import (
+    FLOOR_ERROR,
+    TYPICAL_SHARE,
+    USUAL_ERROR,
+    dice_loss,
+    mask_loss,
+    repair_loss,
+    ssim_map,
+    texture_loss,
+)
 
 
 def test_repair_loss_is_one_untouched_and_zero_repaired() -> None:
     image, target = torch.full((1, 3, 64, 64), 0.2), torch.full((1, 3, 64, 64), 0.8)
-    region = torch.ones(1, 1, 64, 64)
-    assert repair_loss(target, target, image, region) == 0
-    assert float(repair_loss(image, target, image, region)) == pytest.approx(1, abs=0.01)
+    painted, beside = torch.ones(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
+    assert repair_loss(target, target, image, painted, beside) == 0
+    assert float(repair_loss(image, target, image, painted, beside)) == pytest.approx(1, abs=0.01)
     half = (image + target) / 2
-    assert float(repair_loss(half, target, image, region)) == pytest.approx(0.5, abs=0.01)
+    assert float(repair_loss(half, target, image, painted, beside)) == pytest.approx(0.5, abs=0.01)
 
 
-def test_repair_loss_ignores_what_lies_outside_the_region() -> None:
+def test_repair_loss_ignores_what_lies_outside_both_regions() -> None:
     image, target = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
     out = torch.zeros(1, 3, 32, 32)
     out[..., 20:] = 1
-    region = torch.zeros(1, 1, 32, 32)
-    region[..., :20] = 1
-    assert repair_loss(out, target, image, region) == 0
+    painted, beside = torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    painted[..., :10] = 1
+    beside[..., 10:20] = 1
+    assert repair_loss(out, target, image, painted, beside) == 0
+
+
+def test_a_false_edit_weighs_alike_beside_little_paint_and_beside_none() -> None:
+    target = torch.full((3, 3, 64, 64), 0.8)
+    image = target.clone()
+    image[0, :, :2, :2] = 0.3  # 2 px of full difference: a small mole
+    image[1, :, :40, :40] = 0.3  # 800: a face red all over
+    painted = (image - target).abs().amax(1, keepdim=True).gt(0).float()
+    beside = torch.zeros(3, 1, 64, 64)
+    beside[:, :, 50:60, 50:60] = 1
+    edited = torch.where(beside > 0, target - 0.1, image)  # 10 px of full difference, where nothing was to be done
+    weight = [
+        float(repair_loss(edited[i:j], target[i:j], image[i:j], painted[i:j], beside[i:j]))
+        - float(repair_loss(image[i:j], target[i:j], image[i:j], painted[i:j], beside[i:j]))
+        for i, j in ((0, 1), (1, 2), (2, 3))
+    ]
+    assert weight[0] == pytest.approx(weight[2], rel=1e-4) == pytest.approx(10 / (USUAL_ERROR + FLOOR_ERROR), rel=1e-4)
+    assert weight[1] == pytest.approx(10 / (800 + FLOOR_ERROR), rel=1e-4)
 
 
 def test_texture_loss_punishes_a_smear() -> None:
@@ -33,9 +61,9 @@ def test_texture_loss_punishes_a_smear() -> None:
     target = torch.rand(1, 3, 64, 64, generator=generator)
     image = target.flip(-1)
     smear = torch.full_like(target, float(target.mean()))
-    region = torch.ones(1, 1, 64, 64)
-    assert texture_loss(target, target, image, region) == 0
-    assert texture_loss(smear, target, image, region) > 0.3
+    painted, beside = torch.ones(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
+    assert texture_loss(target, target, image, painted, beside) == 0
+    assert texture_loss(smear, target, image, painted, beside) > 0.3
 
 
 def usual(rows: int = 4) -> torch.Tensor:

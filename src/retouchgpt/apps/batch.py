@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any
 
+from retouchgpt.core.cores import usable_cores
 from retouchgpt.core.errors import BadData
 from retouchgpt.session.saved import read_script
 
@@ -68,7 +68,7 @@ def _outcomes(cases: Sequence[Case], options: argparse.Namespace) -> Iterator[di
         settings = Settings(options.weights, options.face, options.strength, 1, resumed=True, note=not options.no_note)
         return on_ray(cases, settings, options.ray, options.workers)
     workers = options.workers or 1
-    threads = max((os.cpu_count() or 1) // workers, 1)
+    threads = max(usable_cores() // workers, 1)
     shared = (options.weights, options.face, options.strength, threads)
     return outcomes(cases, Settings(*shared, resumed=True, note=not options.no_note), workers)
 

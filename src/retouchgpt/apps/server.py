@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from retouchgpt.core.cores import usable_cores
 from retouchgpt.core.errors import BadData, MissingExtra, OutputNotWritable
 
 TOKEN = "RETOUCHGPT_TOKEN"
@@ -85,7 +86,7 @@ def serve(engines: Sequence[Any], limits: Any, access: Any, host: str, port: int
 
     from .server_app import Service, create_app, free
 
-    threads = max((os.cpu_count() or 1) // limits.workers, 1)
+    threads = max(usable_cores() // limits.workers, 1)
     kept = access.work is not None
     folder = access.work if kept else Path(tempfile.mkdtemp(prefix="retouchgpt-serve-"))
     try:

@@ -63,6 +63,9 @@ def paired(before: Callable[[], Any], after: Callable[[], Any], repeats: int) ->
     return a, b, a / max(b, 1e-9)
 
 
+ONE_CORE = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+
+
 def python(code: str, *arguments: str) -> Ran:
     """Run Python code in another process. Raises CalledProcessError."""
     with tempfile.TemporaryDirectory() as folder:
@@ -85,9 +88,10 @@ def python(code: str, *arguments: str) -> Ran:
     return Ran(seconds, usage.ru_utime + usage.ru_stime, peak)
 
 
-def command(*arguments: str) -> Ran:
-    """Run the command line in another process."""
-    return python("import sys; from retouchgpt.apps.cli import main; sys.exit(main(sys.argv[1:]))", *arguments)
+def command(*arguments: str, one_core: bool = False) -> Ran:
+    """Run the command line in another process, on any core or on one alone (Linux only)."""
+    code = "import sys; from retouchgpt.apps.cli import main; sys.exit(main(sys.argv[1:]))"
+    return python((ONE_CORE if one_core else "") + code, *arguments)
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:

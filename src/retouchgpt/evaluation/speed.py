@@ -6,7 +6,6 @@ retouchgpt bench speed [--out DIR] [--doc docs/speed.md]
 from __future__ import annotations
 
 import json
-import os
 import platform
 import tempfile
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from retouchgpt.core.cores import usable_cores
 from retouchgpt.core.errors import BadData
 
 from .clock import Ran, Timing, command, exponent, peak_gflops, python, timed
@@ -96,7 +96,7 @@ def machine() -> dict[str, Any]:
         name = models[0] if models else name
     return {
         "processor": name,
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "bf16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
@@ -238,18 +238,20 @@ def groups(model: Any, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
 
 
 def batches(weights: str | None, pixels: NDArray[np.uint8], count: int) -> list[dict[str, Any]]:
-    """A folder of photos by `batch`, with one worker and with two, model loading included."""
+    """A folder of photos by `batch`, with one worker on one core, one on all, and two; model loading included."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
         photos.mkdir()
         for i in range(count):
             Image.fromarray(np.roll(pixels, i, 1)).save(photos / f"{i:03}.jpg", quality=92)
-        for workers in (1, 2):
-            out = Path(folder) / f"out{workers}"
+        for workers, one_core in ((1, True), (1, False), (2, False)):
+            out = Path(folder) / f"out{len(rows)}"
             rest = ["--workers", str(workers), *(["--weights", weights] if weights else [])]
-            ran = command("batch", str(photos), "--out", str(out), "-i", INSTRUCTION, *rest)
-            rows.append({"workers": workers, "photos": count} | ran._asdict() | {"rate": count / ran.seconds})
+            ran = command("batch", str(photos), "--out", str(out), "-i", INSTRUCTION, *rest, one_core=one_core)
+            cores = 1 if one_core else usable_cores()
+            told = {"workers": workers, "cores": cores, "photos": count}
+            rows.append(told | ran._asdict() | {"rate": count / ran.seconds})
     return rows
 
 
@@ -303,9 +305,14 @@ def table(result: dict[str, Any]) -> str:
     lines += [
         _ran(f"{p['megapixels']:.0f} MP portrait (its network {p['network']:.2f} s)", p) for p in result["portraits"]
     ]
-    lines += [_ran(f"batch of {b['photos']}, {b['workers']} workers", b) for b in result["batch"]]
-    one, two = (b["rate"] for b in result["batch"])
-    lines += ["", f"Two workers do {two / one:.2f} times what one does.", ""]
+    lines += [_ran(f"batch of {b['photos']}, workers: {b['workers']}, cores: {b['cores']}", b) for b in result["batch"]]
+    single, one, two = (b["rate"] for b in result["batch"])
+    lines += [
+        "",
+        f"Two workers do {two / single:.2f} times what one does on one core, {two / one:.2f} times what one does that "
+        "has all cores to itself.",
+        "",
+    ]
     lines += [f"| faces in {GROUP_MEGAPIXELS:.0f} MP | CPU seconds |", "|---|---|"]
     lines += [f"| {g['faces']} | {g['total']:.2f} |" for g in result["groups"]]
     e = result["exponents"]

@@ -54,8 +54,9 @@ def step_losses(
     if shown.image is None or shown.mask is None:
         return terms, {}
     part = Crop(*(x[: len(shown.image)] for x in crop))
-    image, region = shown.image.float(), judged_region(part, shown.mask.float())
-    terms |= _repair_terms(part, image, region, recipe.losses)
+    image, judged = shown.image.float(), judged_regions(part, shown.mask.float())
+    region = judged[0] + judged[1]
+    terms |= _repair_terms(part, image, judged, recipe.losses)
     with torch.autocast(image.device.type, enabled=False):
         photos = _photos(shown, part, image, region, labels, recipe)
         watched = {} if judges.critic is None else {"critic": judges.critic.learn(part.target, image, region)}
@@ -87,24 +88,25 @@ def _map_target(logits: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
     return target, silent
 
 
-def judged_region(crop: Crop, mask: Tensor) -> Tensor:
-    """Where a repair is judged, (B, 1, H, W): what differs from the target or was edited, without native candidates."""
+def judged_regions(crop: Crop, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a repair is judged, each (B, 1, H, W), 0 or 1: where the photo differs from the target, and what else was
+    edited, without native candidates."""
     changed = (crop.image - crop.target).abs().amax(1, keepdim=True).gt(SEEN).float()
     candidates = (crop.ignore * crop.words[:, :, None, None]).amax(1, keepdim=True)
-    native = F.interpolate(candidates, mask.shape[-2:], mode="nearest") * (1 - changed)
-    return torch.maximum(changed, mask.detach().gt(0).float()) * (1 - native)
+    native = F.interpolate(candidates, mask.shape[-2:], mode="nearest").gt(0).float()
+    return changed, mask.detach().gt(0).float() * (1 - changed) * (1 - native)
 
 
-def _repair_terms(crop: Crop, image: Tensor, region: Tensor, weights: LossWeights) -> dict[str, Tensor]:
+def _repair_terms(crop: Crop, image: Tensor, judged: tuple[Tensor, Tensor], weights: LossWeights) -> dict[str, Tensor]:
     terms: dict[str, Tensor] = {}
     if weights.reconstruction:
-        terms["reconstruction"] = repair_loss(image, crop.target, crop.image, region)
+        terms["reconstruction"] = repair_loss(image, crop.target, crop.image, *judged)
     if weights.pixels:
         terms["pixels"] = pixel_loss(image, crop.target)
     if weights.texture:
-        terms["texture"] = texture_loss(image, crop.target, crop.image, region)
+        terms["texture"] = texture_loss(image, crop.target, crop.image, *judged)
     if weights.ssim:
-        terms["ssim"] = ssim_loss(image, crop.target, region)
+        terms["ssim"] = ssim_loss(image, crop.target, judged[0] + judged[1])
     return terms
 
 
