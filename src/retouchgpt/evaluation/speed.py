@@ -239,7 +239,7 @@ def groups(model: Any, pixels: NDArray[np.uint8]) -> list[dict[str, Any]]:
 
 def batches(weights: str | None, pixels: NDArray[np.uint8], count: int) -> list[dict[str, Any]]:
     """A folder of photos by `batch`, with one worker on one core, one on all, and two; model loading included."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
         photos.mkdir()

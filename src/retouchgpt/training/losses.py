@@ -80,9 +80,9 @@ def texture_loss(out: Tensor, target: Tensor, image: Tensor, painted: Tensor, be
     """`repair_loss` of horizontal and vertical pixel differences, which smears and flat patches fail."""
     terms = []
     for axis in (2, 3):
-        pictures = [x.diff(dim=axis) for x in (out, target, image)]
-        regions = [_shrink(x, axis) for x in (painted, beside)]
-        terms.append(repair_loss(*pictures, *regions, usual=USUAL_TEXTURE))
+        result, wanted, given = (x.diff(dim=axis) for x in (out, target, image))
+        inside, outside = (_shrink(x, axis) for x in (painted, beside))
+        terms.append(repair_loss(result, wanted, given, inside, outside, USUAL_TEXTURE))
     return torch.stack(terms).mean()
 
 
