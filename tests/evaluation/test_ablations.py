@@ -52,7 +52,9 @@ def test_each_variant_leaves_out_what_it_says() -> None:
     assert made["without PIFM"].network == {**full.network, "pifm": False}
     assert made["without mutual attention"].network == {**full.network, "mutual": False}
     assert made["without adversarial term"].losses.adversarial == 0
-    alike = ("seed", "steps", "batch", "crop", "learning_rate", "start", "rests")
+    assert full.rests == full.takes == ("encoder", "imperfection")
+    assert made["fused IIP"].rests == made["fused IIP"].takes == ("encoder",), "it has maps of its own to learn"
+    alike = ("seed", "steps", "batch", "crop", "learning_rate", "start", "predicted_masks")
     assert all(getattr(r, f) == getattr(full, f) for r in made.values() for f in alike)
 
 
