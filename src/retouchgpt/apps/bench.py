@@ -19,5 +19,6 @@ def run(options: argparse.Namespace) -> int:
         raise BadData("name a folder of aligned faces: --faces FOLDER (index.json, landmarks.npz, ID.jpg).")
     from retouchgpt.evaluation.benchmark import run as judge
 
-    print(judge(Path(options.faces), options.weights, limit=options.limit, out=out).table())
+    plain = Path(options.plain) if options.plain else None
+    print(judge(Path(options.faces), options.weights, limit=options.limit, out=out, plain=plain).table())
     return 0

@@ -1,6 +1,6 @@
 """The quality benchmark: imperfections painted on validation faces, by kind and skin tone, against known methods.
 
-python -m retouchgpt.evaluation.benchmark FACES [--weights DIR] [--limit N] [--out DIR]
+python -m retouchgpt.evaluation.benchmark FACES [--weights DIR] [--limit N] [--out DIR] [--plain RUN]
 """
 
 from __future__ import annotations
@@ -175,17 +175,19 @@ def run(
     out: Path | None = None,
     methods: Mapping[str, Method] | None = None,
     network: RetouchNetwork | None = None,
+    plain: Path | None = None,
     progress: bool = True,
 ) -> BenchResult:
     """Score all methods on the painted faces of a folder (the `val` split's, never seen in training).
 
-    Writes table.md, result.json and a sheet a kind into `out` where it is given. Raises BadData on unusable faces.
+    plain: run of training.plain, for a row of its own. Writes table.md, result.json and a sheet a kind into `out` where
+    it is given. Raises BadData on unusable faces.
     """
     if methods is None:
         network = RetouchNetwork.from_pretrained(weights) if network is None else network
         own = Path(weights) if weights else shipped()
         speak = speech(network, own) if (own / LLM).is_dir() else None
-        methods = rows(network, speak)
+        methods = rows(network, speak, plain)
     result = BenchResult({name: [] for name in methods})
     false: list[float] = []
     faces = painted_faces(folder, limit=limit)
@@ -223,8 +225,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--plain", type=Path, help="run of training.plain, the plain U-Net, for a row of its own")
     options = parser.parse_args(arguments)
-    print(run(options.faces, options.weights, limit=options.limit, out=options.out).table())
+    result = run(options.faces, options.weights, limit=options.limit, out=options.out, plain=options.plain)
+    print(result.table())
 
 
 if __name__ == "__main__":

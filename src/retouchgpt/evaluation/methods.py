@@ -19,7 +19,9 @@ from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.composite import paste, to_model
 from retouchgpt.photo.faces import Face
+from retouchgpt.photo.regions import region_maps
 from retouchgpt.session.face import LookedAt, look, repair, select
+from retouchgpt.training.plain import UNet, load_plain
 
 from .cases import Answer, Case, Method
 from .metrics import Image, Mask
@@ -144,6 +146,24 @@ class Ours:
         return torch.from_numpy(kinds)[None]
 
 
+class Plain:
+    """The plain U-Net on the whole face; its mask is what it changed by half a level or more."""
+
+    def __init__(self, network: UNet) -> None:
+        self.network = network.eval()
+
+    @torch.inference_mode()
+    def __call__(self, case: Case) -> Answer:
+        height, width = case.image.shape[:2]
+        regions = region_maps(case.face.painted.landmarks, Extent(width, height))
+        asked = (case.plan.edit_matrix() > 0).astype(np.float32)
+        labels = (asked[:, :, None, None] * regions[None]).max(1)
+        image = torch.from_numpy(case.image.astype(np.float32).transpose(2, 0, 1)[None] / 255)
+        change = self.network(image, torch.from_numpy(labels)[None])
+        out = np.rint((image + change).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        return out, (out != case.image).any(2).astype(np.float32)
+
+
 def at_heat(values: NDArray[np.floating], seen: LookedAt) -> NDArray[np.float32]:
     """A map of the photo (H, W) in [0, 1] at the place and size of the heat maps, (h, w)."""
     side = seen.heat.shape[-1]
@@ -153,9 +173,11 @@ def at_heat(values: NDArray[np.floating], seen: LookedAt) -> NDArray[np.float32]
 
 
 def rows(
-    network: RetouchNetwork | None, speak: Callable[[EditPlan], DialogueTokens | None] | None = None
+    network: RetouchNetwork | None,
+    speak: Callable[[EditPlan], DialogueTokens | None] | None = None,
+    plain: Path | None = None,
 ) -> Mapping[str, Method]:
-    """All rows of the table, ours last."""
+    """All rows of the table, ours last. plain: run of training.plain. Raises BadData where it is none."""
     table: dict[str, Method] = {
         UNTOUCHED: untouched,
         "OpenCV bilateral on skin": bilateral,
@@ -164,6 +186,9 @@ def rows(
         "OpenCV Navier-Stokes, true mask": navier_stokes,
         "biharmonic inpainting, true mask": biharmonic,
     }
+    if plain is not None:
+        unet, steps = load_plain(plain)
+        table[f"plain U-Net, {steps} steps"] = Plain(unet)
     if network is not None:
         table[OURS_PAINTED] = Ours(network, true_mask=True, speak=speak)
         table[OURS] = Ours(network, speak=speak)

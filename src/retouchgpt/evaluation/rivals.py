@@ -8,49 +8,17 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from retouchgpt.model.imperfection import given
-from retouchgpt.model.layers import ConvAct, upsample
 from retouchgpt.model.network import RetouchNetwork
+from retouchgpt.training.plain import KINDS, unet_like
 
 from .clock import Timing, timed
 
-DEPTH = 4
 PAPER_LLM_TFLOP = 3.7
 """The paper's LLM of 7 billion parameters on about 270 tokens; it is reckoned, not run."""
-
-
-class UNet(nn.Module):
-    """The plainest network for the task: two convolutions a level, skips: (B, 3, H, W) -> the same."""
-
-    def __init__(self, base: int) -> None:
-        super().__init__()
-        widths = [base * 2**i for i in range(DEPTH)]
-        self.down = nn.ModuleList(self._two(a, b) for a, b in zip([3, *widths], widths, strict=False))
-        self.up = nn.ModuleList(self._two(a + b, b) for a, b in zip(widths[1:], widths, strict=False))
-        self.last = nn.Conv2d(base, 3, 1)
-
-    @staticmethod
-    def _two(a: int, b: int) -> nn.Sequential:
-        return nn.Sequential(ConvAct(a, b), ConvAct(b, b))
-
-    def forward(self, x: Tensor) -> Tensor:
-        skips: list[Tensor] = []
-        for level in self.down:
-            x = level(x if not skips else nn.functional.max_pool2d(x, 2))
-            skips.append(x)
-        for level, skip in zip(reversed(self.up), reversed(skips[:-1]), strict=True):
-            x = level(torch.cat([upsample(x, 2), skip], 1))
-        return self.last(x)
-
-
-def unet_like(parameters: int) -> UNet:
-    """The U-Net whose parameters come nearest to a number."""
-    with torch.device("meta"):
-        sizes = {b: sum(p.numel() for p in UNet(b).parameters()) for b in range(8, 128)}
-    return UNet(min(sizes, key=lambda b: abs(sizes[b] - parameters))).eval()
 
 
 def tflop(work: Any) -> float:
@@ -88,13 +56,14 @@ def rivals(pixels: NDArray[np.uint8], mask: NDArray[np.float32], parameters: int
 
     hole = (mask > 0.5).astype(np.uint8)
     image = torch.rand(1, 3, 512, 512).contiguous(memory_format=torch.channels_last)
-    unet = unet_like(parameters).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    labels = torch.ones(1, KINDS, 512, 512).contiguous(memory_format=torch.channels_last)
+    unet = unet_like(parameters).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     out = {
         "OpenCV bilateral": timed(lambda: cv2.bilateralFilter(pixels, 9, 40, 9), repeats),
         "OpenCV Telea in our mask": timed(lambda: cv2.inpaint(pixels, hole, 3, cv2.INPAINT_TELEA), repeats),
     }
     with torch.inference_mode():
-        out["plain U-Net of as many parameters"] = timed(lambda: unet(image), repeats)
+        out["plain U-Net of as many parameters"] = timed(lambda: unet(image, labels), repeats)
         paper = create("paper").eval()
         out["paper's size, without its LLM"] = timed(lambda: paper_pass(paper, image), 1, warm=False)
     return out
