@@ -164,7 +164,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets=None: self.config.load())
     listen = web.listen
     monkeypatch.setattr(web, "listen", lambda port: listen(0))
-    monkeypatch.setattr(benchmark, "rows", lambda network, speak: {UNTOUCHED: untouched})
+    monkeypatch.setattr(benchmark, "rows", lambda network, speak, plain: {UNTOUCHED: untouched})
     photo = Photo(path=Path("astronaut.png"), pixels=skimage.data.astronaut(), format="PNG", mode="RGB")
     monkeypatch.setattr(boxes, "painted_astronaut", lambda: photo)
 
