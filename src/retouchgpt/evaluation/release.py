@@ -3,7 +3,8 @@
     python -m retouchgpt.evaluation.release RUN FACES OUT --data FACES_OF_TRAINING [--commit HASH] [--earlier RUN ...]
 
 FACES is the validation folder of the bench; the heat maps are calibrated on the training faces. What already lies in
-OUT beside the network (the LLM, the language heads) stays. Earlier runs are those whose weights this run went on from.
+OUT beside the network (the LLM, the language heads) stays. Earlier runs are those whose weights this run went on from;
+a folder of released weights stands for all of theirs.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def release(
         apply(network, shifts)
     save_pretrained(network, out, dtype=torch.float16)
     result = judge(faces, out, limit=limit, out=run / "bench")
-    history = [stage(*read_run(r)) for r in (*earlier, run)]
+    history = [*(s for folder in earlier for s in stages(folder)), stage(recipe, log)]
     listing, count = data_listing(data)
     effective = stage(recipe, log) | {
         "earlier": history[:-1],
@@ -129,6 +130,20 @@ def stage(recipe: dict[str, Any], log: list[dict[str, Any]]) -> dict[str, Any]:
     """A run's numbers, how far it came, and no paths."""
     kept = {k: v for k, v in recipe.items() if k not in ("start", "llm")}
     return kept | {"trained_steps": max(entry["step"] for entry in log)}
+
+
+def stages(folder: Path) -> list[dict[str, Any]]:
+    """The stages that stand behind a folder: of a run its own, of released weights all that their recipe.json tells.
+
+    Raises BadData where it is neither.
+    """
+    if not (folder / WEIGHTS).is_file():
+        return [stage(*read_run(folder))]
+    try:
+        told = json.loads((folder / "recipe.json").read_text())
+        return [*told.pop("earlier"), told]
+    except (OSError, ValueError, KeyError) as error:
+        raise BadData(f"{folder} does not tell how its weights were trained: {error}") from error
 
 
 def data_listing(folder: Path | None) -> tuple[str, int]:
