@@ -1,0 +1,36 @@
+"""What a release tells of how its weights were trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from retouchgpt.core.errors import BadData
+from retouchgpt.evaluation.release import stages
+from retouchgpt.model.checkpoint import WEIGHTS, shipped
+
+
+def test_a_run_is_one_stage_without_paths(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text(json.dumps({"name": "r", "start": "somewhere", "llm": "else", "batch": 8}))
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 7}\n')
+    assert stages(tmp_path) == [{"name": "r", "batch": 8, "trained_steps": 7}]
+
+
+def test_released_weights_stand_for_all_their_stages(tmp_path: Path) -> None:
+    (tmp_path / WEIGHTS).touch()
+    first, last = {"name": "see", "trained_steps": 3}, {"name": "repair", "trained_steps": 5}
+    (tmp_path / "recipe.json").write_text(json.dumps(last | {"earlier": [first]}))
+    assert stages(tmp_path) == [first, last]
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(BadData, match="does not tell how its weights were trained"):
+        stages(tmp_path)
+
+
+def test_what_ships_tells_its_stages_and_steps() -> None:
+    told = stages(shipped())
+    assert len(told) > 1
+    card = (shipped() / "MODEL_CARD.md").read_text()
+    assert f"{sum(s['trained_steps'] for s in told)} steps in {len(told)} stages" in card
+    assert f"on {sum(s['trained_steps'] * s['batch'] for s in told)} crops" in card
