@@ -9,14 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+
 from .config import NetworkConfig
 from .control import Control, ControlMaps
 from .decoder import Decoder
+from .gloss import asked, recoloured
 from .image_encoder import ImageEncoder, ImageFeatures
 from .imperfection import KINDS, FusedImperfection, GroundedImperfection, Selection, places, select
 from .latent_transformer import LatentTransformer
 from .layers import upsample
 from .llm_embedding import DialogueTokens, LanguageEmbedding
+from .surround import surround
+
+SHINE = IMPERFECTIONS.index("shine")
 
 
 class Request(NamedTuple):
@@ -139,6 +145,10 @@ class RetouchNetwork(nn.Module):
         gate = gate * upsample(where.strength, stride)
         raw = decoded if self.config.correction_limit else decoded - image
         correction = gate * raw
+        shine = where.kinds[:, SHINE : SHINE + 1]
+        if self.config.correction_limit and self.config.grounded and asked(shine, low):
+            glossy = ((upsample(shine, stride) - low) / (high - low)).clamp(0, 1)
+            correction = recoloured(image, correction, glossy, surround(image, where.mask))
         return Retouched((image + correction).clamp(0, 1), correction, gate, where, control, logits)
 
 
