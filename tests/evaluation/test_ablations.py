@@ -33,7 +33,7 @@ BASE = {
     "size": "tiny", "crop": 64, "batch": 2, "repair_batch": 2, "steps": 1, "warmup": 0, "teacher_steps": 0,
     "precision": "no", "workers": 0, "threads": 1, "losses": {"mask": 1.0, "zeta": 0.1},
 }  # fmt: skip
-AGENT_FIELDS = {"crop": 64, "batch": 2, "updates": 1, "most": 2, "hidden": 8, "epochs": 1, "minibatches": 1,
+AGENT_FIELDS = {"crop": 64, "batch": 2, "group": 1, "updates": 1, "most": 2, "hidden": 8, "epochs": 1, "minibatches": 1,
                 "validate_every": 1, "validation_crops": 2, "precision": "no", "threads": 1}  # fmt: skip
 
 

@@ -46,8 +46,8 @@ def trained(width: int, seed: int = 0) -> Agent:
 def seen(rows: int = 2, width: int = 16) -> Seen:
     torch.manual_seed(1)
     return Seen(
-        torch.randn(rows, width, 6, 8, 8), torch.rand(rows, 1, 64, 64), torch.rand(rows, REGIONS, 16, 16),
-        torch.rand(rows, 1, 128, 128) / 20,
+        torch.randn(rows, width, 6, 8, 8), torch.rand(rows, 1, 64, 64), torch.rand(rows, 12, 64, 64) / 4,
+        torch.rand(rows, REGIONS, 16, 16), torch.rand(rows, 1, 128, 128) / 20,
     )  # fmt: skip
 
 
@@ -90,6 +90,7 @@ def test_observation_has_its_length_and_sees_its_parts() -> None:
     for changed in (
         base._replace(state=base.state.flip(3)),
         base._replace(mask=base.mask * 0.1),
+        base._replace(kinds=base.kinds.roll(1, 1)),
         base._replace(change=base.change * 0.1),
     ):
         assert not torch.allclose(observe(changed, 0, config.most), first)

@@ -20,6 +20,7 @@ from retouchgpt.training.reinforcement import (
     ReinforcementRecipe,
     Rollout,
     advantages,
+    among_equals,
     batches,
     measure,
     play,
@@ -30,7 +31,7 @@ from tests.fakes import acne_network
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 TINY = ReinforcementRecipe(
-    crop=64, batch=2, updates=2, most=3, hidden=16, epochs=1, minibatches=1, precision="no", validate_every=1,
+    crop=64, batch=2, group=1, updates=2, most=3, hidden=16, epochs=1, minibatches=1, precision="no", validate_every=1,
     validation_crops=2, threads=1,
 )  # fmt: skip
 
@@ -55,8 +56,12 @@ def test_rewards_are_the_falls_less_the_costs(crop: Crop) -> None:
     expected = (before.error - now.error) - 0.5 * (now.over - before.over) - 0.02
     assert torch.allclose(reward, expected.clamp(-2, 2))
     assert not torch.equal(environment.image, crop.image)
-    asked = (crop.image - crop.target).abs().amax(1, keepdim=True) > 1 / 255
-    share = ((environment.image - crop.image).abs().mean(1, keepdim=True) * ~asked).sum((1, 2, 3)) / environment.before
+    difference = (crop.image - crop.target).abs()
+    asked = difference.amax(1, keepdim=True) > 1 / 255
+    native = (crop.ignore * crop.words[:, :, None, None]).amax(1, keepdim=True).repeat_interleave(2, 2) > 0
+    beside = ~asked & ~native.repeat_interleave(2, 3)
+    usual = (difference.mean(1, keepdim=True) * asked).sum((1, 2, 3)).clamp_min(20) + 3
+    share = ((environment.image - crop.image).abs().mean(1, keepdim=True) * beside).sum((1, 2, 3)) / usual
     assert torch.allclose(now.over, share)
     assert before.over.abs().max() == 0
 
@@ -107,6 +112,17 @@ def test_advantages_by_hand() -> None:
     assert out[0, 0] == pytest.approx(1 + 0.9 * 0.25 - 0.5)
     out, _ = advantages(rollout_of([1.0, 0.0, 9.0], [0.5, 0.25, 7.0], [False, True, False]), 0.9, 1.0)
     assert out[:2, 0].tolist() == pytest.approx([1 - 0.5, -0.25]), "nothing comes after a stop"
+
+
+def test_rows_of_one_crop_are_compared_with_each_other() -> None:
+    advantage = torch.tensor([[1.0, 3.0, 10.0, 14.0], [2.0, 5.0, 1.0, 7.0]])
+    alive = torch.tensor([[True, True, True, True], [True, False, True, True]])
+    out = among_equals(advantage, alive, 2)
+    assert out[0].tolist() == [-1, 1, -2, 2]
+    assert (out[1, 0], out[1, 2], out[1, 3]) == (0, -3, 3), "a row that stopped counts no more"
+    assert torch.equal(among_equals(advantage, alive, 1), advantage)
+    with pytest.raises(ValueError, match="no multiple"):
+        replace(TINY, batch=6, group=4)
 
 
 def test_ppo_learns_what_pays() -> None:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from retouchgpt.core.errors import AgentMissing, WeightsMismatch
 
-from .imperfection import PLACES, Selection
+from .imperfection import KINDS, PLACES, Selection
 
 AGENT = "agent.safetensors"
 """The agent's file, beside the weights that it was trained on."""
-FORMAT = 1
+FORMAT = 2
 HEADS = ("alpha", "beta", "gamma", "amount")
 RANGE = (2.0, 2.0, 2.0, 1.5)
 """Each head's scale lies between 0 and this; 1 changes nothing."""
@@ -44,8 +44,8 @@ class AgentConfig:
 
     @property
     def inputs(self) -> int:
-        """Length of an observation: R inside and outside the mask, three numbers a region, the step."""
-        return 2 * self.width + 3 * REGIONS + self.most
+        """Length of an observation: R inside and outside the mask, three numbers a region, two a kind, the step."""
+        return 2 * self.width + 3 * REGIONS + 2 * KINDS + self.most
 
 
 class Action(NamedTuple):
@@ -122,16 +122,18 @@ class Agent(nn.Module):
 
 class Seen(NamedTuple):
     """What the agent may look at. state: R's tokens of the step before (at first E_img's), (B, W, 6, g, g). mask: what
-    is left to do, (B, 1, h, w). places: (B, 7, any size). change: how far the photo was changed so far, (B, 1, any)."""
+    is left to do, (B, 1, h, w); kinds: the same of each kind, (B, 12, h, w). places: (B, 7, any size). change: how far
+    the photo was changed so far, (B, 1, any)."""
 
     state: Tensor
     mask: Tensor
+    kinds: Tensor
     places: Tensor
     change: Tensor
 
 
 def observe(seen: Seen, step: int, most: int) -> Tensor:
-    """An observation, (B, inputs): R's pooled features, what remains and what changed so far a region, the step."""
+    """An observation, (B, inputs): R's pooled features, what remains a region and a kind, what changed, the step."""
     grid = (seen.state.shape[-2], seen.state.shape[-1])
     inside = F.adaptive_avg_pool2d(seen.mask, grid)
     tokens = seen.state.float().mean(2)
@@ -145,8 +147,11 @@ def observe(seen: Seen, step: int, most: int) -> Tensor:
         (most_left * seen.places).amax((2, 3)),
         50 * (changed * seen.places).sum((2, 3)) / area,
     ]
+    kinds = [10 * seen.kinds.mean((2, 3)), seen.kinds.amax((2, 3))]
     clock = F.one_hot(torch.tensor(min(step, most - 1)), most).to(tokens).expand(len(tokens), -1)
-    return torch.cat([F.layer_norm(p, p.shape[1:]) for p in pooled] + [r.clamp(0, 5) for r in regions] + [clock], 1)
+    return torch.cat(
+        [F.layer_norm(p, p.shape[1:]) for p in pooled] + [r.clamp(0, 5) for r in (*regions, *kinds)] + [clock], 1
+    )
 
 
 def spread(scales: Tensor, places: Tensor) -> Tensor:

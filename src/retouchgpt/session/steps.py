@@ -60,7 +60,7 @@ def repair_in_steps(
         scales, taken = None, where
         if pace.agent is not None:
             change = (now.crop - seen.crop).abs().mean(1, keepdim=True)
-            action = decide(pace.agent, Seen(state, where.mask, where_on_face, change), step)
+            action = decide(pace.agent, Seen(state, where.mask, where.kinds.float(), where_on_face, change), step)
             if step and bool(action.stop):
                 break
             scales, taken = applied(action, where_on_face, where, (state.shape[-2], state.shape[-1]))

@@ -29,7 +29,7 @@ from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
 
 from .batches import Crop, PaintedCrops
-from .losses import FLOOR_ERROR
+from .losses import FLOOR_ERROR, USUAL_ERROR
 from .objective import SEEN
 from .speech import spoken_request
 
@@ -40,40 +40,47 @@ LOG = "log.jsonl"
 class ReinforcementRecipe:
     """One run.
 
-    crop: side in px. batch: episodes an update. updates: of the agent. most: steps an episode at most. hidden: the
-    agent's width. eta: discount of rewards (the paper's eta = 0.9 by our reading). error, remaining: weights of the
-    fall of the error to the target and of the remaining imperfection, each as a share of what there was. over: weight
-    of change where nothing was asked, in the same unit. step: cost of one step. painted: share of episodes whose mask
-    is the painted one instead of the predicted one. trace: lambda of the advantages. clip: of PPO's ratio. epochs,
-    minibatches: an update. learning_rate falls linearly to zero. value, entropy: weights of these terms. norm: of the
-    gradient. validate_every: updates between measurements on fixed crops. precision: bf16 or no.
+    crop: side in px. batch: episodes an update. group: how many of them are of the same crop, each with actions of its
+    own, so that what they earn tells the actions apart and not the crops. updates: of the agent. most: steps an episode
+    at most. hidden: the agent's width. eta: discount of rewards (the paper's eta = 0.9 by our reading). error,
+    remaining: weights of the fall of the error to the target and of the remaining imperfection, each as a share of what
+    there was. over: weight of change where nothing was asked nor anything of the kind may lie unmarked, as a share of
+    no less than a usual crop's error. step: cost of one step. painted: share of episodes whose mask is the painted one
+    instead of the predicted one. trace: lambda of the advantages. clip: of PPO's ratio. epochs, minibatches: an update.
+    learning_rate falls linearly to zero. value, entropy: weights of these terms. norm: of the gradient.
+    validate_every: updates between measurements on fixed crops. precision: bf16 or no.
     """
 
     name: str = "reinforcement"
     seed: int = 0
-    crop: int = 256
-    batch: int = 16
-    updates: int = 200
-    most: int = 4
+    crop: int = 128
+    batch: int = 64
+    group: int = 4
+    updates: int = 100
+    most: int = 3
     hidden: int = 96
     eta: float = 0.9
     error: float = 1.0
     remaining: float = 0.2
     over: float = 0.5
-    step: float = 0.02
+    step: float = 0.005
     painted: float = 0.3
     trace: float = 0.95
     clip: float = 0.2
-    epochs: int = 4
+    epochs: int = 3
     minibatches: int = 4
-    learning_rate: float = 1e-3
+    learning_rate: float = 4e-4
     value: float = 0.5
     entropy: float = 0.001
     norm: float = 0.5
     validate_every: int = 20
-    validation_crops: int = 64
+    validation_crops: int = 256
     precision: str = "bf16"
     threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.group < 1 or self.batch % self.group:
+            raise ValueError(f"batch {self.batch} is no multiple of group {self.group}")
 
 
 def read_reinforcement(path: str | Path, **changes: Any) -> ReinforcementRecipe:
@@ -120,7 +127,11 @@ class Environment:
         self.dialogue = None if self.speak is None else self.speak(crop)
         self.image, self.alive = crop.image, torch.ones(len(crop.image), dtype=torch.bool)
         self.asked = (crop.image - crop.target).abs().amax(1, keepdim=True).gt(SEEN).float()
-        self.before = ((crop.image - crop.target).abs().mean(1, keepdim=True) * self.asked).sum((1, 2, 3)) + FLOOR_ERROR
+        there = ((crop.image - crop.target).abs().mean(1, keepdim=True) * self.asked).sum((1, 2, 3))
+        self.before, self.usual = there + FLOOR_ERROR, there.clamp_min(USUAL_ERROR) + FLOOR_ERROR
+        native = (crop.ignore * crop.words[:, :, None, None]).amax(1, keepdim=True).gt(0).float()
+        size = (crop.image.shape[-2], crop.image.shape[-1])
+        self.beside = (1 - self.asked) * (1 - F.interpolate(native, size, mode="nearest"))
         self._look()
         self.state = self.features.tokens
         self.first_left = self.where.mask.mean((1, 2, 3)).clamp_min(1e-4)
@@ -161,12 +172,14 @@ class Environment:
 
     def _standing(self) -> Standing:
         error = ((self.image - self.crop.target).abs().mean(1, keepdim=True) * self.asked).sum((1, 2, 3))
-        over = ((self.image - self.crop.image).abs().mean(1, keepdim=True) * (1 - self.asked)).sum((1, 2, 3))
-        return Standing(error / self.before, self.where.mask.mean((1, 2, 3)) / self.first_left, over / self.before)
+        over = ((self.image - self.crop.image).abs().mean(1, keepdim=True) * self.beside).sum((1, 2, 3))
+        return Standing(error / self.before, self.where.mask.mean((1, 2, 3)) / self.first_left, over / self.usual)
 
     def _observation(self) -> Tensor:
         change = (self.image - self.crop.image).abs().mean(1, keepdim=True)
-        return observe(Seen(self.state, self.where.mask, self.crop.places, change), self.clock, self.recipe.most)
+        return observe(
+            Seen(self.state, self.where.mask, self.where.kinds, self.crop.places, change), self.clock, self.recipe.most
+        )
 
     def _fast(self) -> torch.autocast:
         return torch.autocast(self.crop.image.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
@@ -220,6 +233,16 @@ def advantages(rollout: Rollout, eta: float, trace: float) -> tuple[Tensor, Tens
     return out, out + rollout.value
 
 
+def among_equals(advantage: Tensor, alive: Tensor, group: int) -> Tensor:
+    """Advantages (T, B) less their mean over the rows of the same crop that still decided at that step; group rows a
+    crop, neighbours in B. alive: (T, B)."""
+    if group == 1:
+        return advantage
+    rows, counted = (x.unflatten(1, (-1, group)) for x in (advantage, alive.to(advantage)))
+    mean = (rows * counted).sum(2, keepdim=True) / counted.sum(2, keepdim=True).clamp_min(1)
+    return (rows - mean).flatten(1)
+
+
 class Ppo:
     """Clipped policy gradient on the rows that still decided."""
 
@@ -233,6 +256,7 @@ class Ppo:
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * share_left
         advantage, goal = advantages(rollout, recipe.eta, recipe.trace)
+        advantage = among_equals(advantage, rollout.alive, recipe.group)
         live = rollout.alive.flatten()
         flat = [x.flatten(0, 1)[live] for x in (*rollout[:4], rollout.may_stop, advantage, goal)]
         sums: dict[str, float] = {}
@@ -315,7 +339,9 @@ def train_agent(
     config = AgentConfig(network.config.width, recipe.hidden, recipe.most, sha256(weights / WEIGHTS))
     agent, environment = Agent(config), Environment(network, recipe, _speech(network, llm or weights / LLM))
     stride = network.config.strides[0]
-    stream = batches(PaintedCrops(data, crop=recipe.crop, stride=stride, seed=recipe.seed), recipe.batch)
+    stream = batches(
+        PaintedCrops(data, crop=recipe.crop, stride=stride, seed=recipe.seed), recipe.batch // recipe.group
+    )
     fixed = _validation_crops(recipe, validation or data, stride)
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
@@ -325,7 +351,8 @@ def train_agent(
     try:
         for update in bar:
             painted = bool(torch.rand((), generator=generator) < recipe.painted)
-            rollout = play(environment, agent, next(stream), generator, painted)
+            crop = Crop(*(x.repeat_interleave(recipe.group, 0) for x in next(stream)))
+            rollout = play(environment, agent, crop, generator, painted)
             terms = ppo.update(rollout, 1 - update / recipe.updates, generator)
             entry: dict[str, Any] = {
                 "update": update + 1,
