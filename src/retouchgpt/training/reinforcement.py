@@ -56,8 +56,8 @@ class ReinforcementRecipe:
     crop: int = 128
     batch: int = 64
     group: int = 4
-    updates: int = 100
-    most: int = 3
+    updates: int = 150
+    most: int = 2
     hidden: int = 96
     eta: float = 0.9
     error: float = 1.0
@@ -69,11 +69,11 @@ class ReinforcementRecipe:
     clip: float = 0.2
     epochs: int = 3
     minibatches: int = 4
-    learning_rate: float = 4e-4
+    learning_rate: float = 1.5e-3
     value: float = 0.5
     entropy: float = 0.001
     norm: float = 0.5
-    validate_every: int = 20
+    validate_every: int = 25
     validation_crops: int = 256
     precision: str = "bf16"
     threads: int = 2
