@@ -17,8 +17,8 @@ Range = tuple[float, float]
 @dataclass(frozen=True)
 class Dose:
     """Ranges of multipliers, one draw a face; 1 is a typical face. regions: restrict to these, empty for anywhere.
-    gentle: spots with softer borders and browner, freckles less saturated; the bench's faces stay without it, so that
-    figures of earlier weights can be compared.
+    gentle: spots with softer borders and browner, dots and small moles among them, freckles less saturated; the bench's
+    faces stay without it, so that figures of earlier weights can be compared.
     """
 
     amount: Range = (0.5, 1.8)

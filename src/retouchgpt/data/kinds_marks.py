@@ -128,11 +128,14 @@ def _fleck_group(
 
 
 def spots(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]:
-    """Age, sun and liver spots: flat, brown, of irregular border and uneven tone."""
+    """Age, sun and liver spots: flat, brown, of irregular border and uneven tone; gently dosed also small dark dots."""
     marks = []
     size, strength = draw(rng, dose.size), draw(rng, dose.strength)
     for x, y in places(canvas, rng, dose, count(rng, 4, dose, 14), clustered=0.3):
         radius = canvas.unit * size * float(np.clip(np.exp(rng.normal(np.log(0.05), 0.45)), 0.02, 0.14))
+        dot = dose.gentle and rng.random() < 0.4
+        if dot:
+            radius = max(canvas.unit * size * float(np.clip(np.exp(rng.normal(np.log(0.02), 0.4)), 0.01, 0.05)), 1.3)
         x0, y0, x1, y1 = canvas.window(float(x), float(y), radius * 2.4 + 3)
         shape = (y1 - y0, x1 - x0)
         patch = blob(
@@ -143,6 +146,8 @@ def spots(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]:
         mottle = (1 + 0.25 * cloud(rng, shape, max(radius / 2.5, 2))).clip(0.4, 1.6)
         dark = darkness(canvas, (slice(y0, y1), slice(x0, x1)))
         brown = (-0.20, -0.29, -0.37) if dose.gentle else (-0.17, -0.31, -0.45)
+        if dot:
+            brown = (-0.30, -0.42, -0.48)
         tint = colour(rng, (brown[0] - 0.15 * dark, brown[1] - 0.1 * dark, brown[2]))
         delta = (patch.alpha * mottle)[..., None] * tint * strength
         marks.append(canvas.mark("spots", canvas.region_of(x, y), x0, y0, delta, patch.alpha))
@@ -155,6 +160,8 @@ def moles(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]:
     size, strength = draw(rng, dose.size), draw(rng, dose.strength)
     for x, y in places(canvas, rng, dose, count(rng, 2.5, dose, 9), clustered=0.1):
         radius = canvas.unit * size * float(np.clip(np.exp(rng.normal(np.log(0.022), 0.4)), 0.01, 0.06))
+        if dose.gentle and rng.random() < 0.5:  # most real ones are small
+            radius = canvas.unit * size * float(np.clip(np.exp(rng.normal(np.log(0.0125), 0.3)), 0.007, 0.03))
         radius = max(radius, 1.2)
         x0, y0, x1, y1 = canvas.window(float(x), float(y), radius * 2.2 + 3)
         shape = (y1 - y0, x1 - x0)
