@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> int:
     request = RetouchRequest(options.instruction, options.strength, options.face, options.brush).checked()
     out = Path(options.out) if options.out else default_out(Path(options.photo))
+    threading.Thread(target=prepare).start()
     with Stages(quiet=options.quiet) as say:
         say("reading the photo")
         with quiet():
@@ -62,6 +66,12 @@ def run(options: argparse.Namespace) -> int:
     for note in notes:
         print(f"Note: {note}.")
     return 0
+
+
+def prepare() -> None:
+    """Import the engine, beside the reading of the photo; what is wrong with it is raised where it is used."""
+    with suppress(Exception):
+        importlib.import_module("retouchgpt.session.engine")
 
 
 EQUAL_STEPS = 3
