@@ -16,7 +16,8 @@ from retouchgpt.core.errors import BadData
 from retouchgpt.core.geometry import Extent
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.data.native import BIT_OF_KIND, MARK
-from retouchgpt.model.imperfection import places
+from retouchgpt.data.real_marks import RealMark, disc, read_marks
+from retouchgpt.model.imperfection import COMPACT_MARKS, places
 from retouchgpt.photo.regions import region_maps
 
 FloatImage = NDArray[Any]
@@ -29,6 +30,8 @@ CROPS_A_SAMPLE = 4
 
 PLACE_STRIDE = 8
 """Px a cell of the places map."""
+AROUND_REAL = 0.6
+"""Share of the crops of a face with real marks that are cut around one of them."""
 
 
 class Crop(NamedTuple):
@@ -60,9 +63,15 @@ class Crop(NamedTuple):
 
 class PaintedCrops(Dataset[Crop]):
     """Crops of a painted cache or of an index of pairs; index -> Crop is a pure function of (seed, index) and of how
-    many samples there are."""
+    many samples there are.
 
-    def __init__(self, data: str | Path, *, crop: int, stride: int, seed: int, augment: bool = True) -> None:
+    real_marks: a list of real marks (`data/real_marks.py`), which count as masks of their kind; empty for none.
+    Raises BadData on an empty cache or a bad list.
+    """
+
+    def __init__(
+        self, data: str | Path, *, crop: int, stride: int, seed: int, augment: bool = True, real_marks: str = ""
+    ) -> None:
         from retouchgpt.data.pair_samples import samples
 
         self.cache = samples(Path(data))
@@ -70,6 +79,7 @@ class PaintedCrops(Dataset[Crop]):
         if not self.samples:
             raise BadData(f"the painted cache {data} is empty. Paint some samples first.")
         self.crop, self.stride, self.seed, self.augment = crop, stride, seed, augment
+        self.real_marks = read_marks(real_marks) if real_marks else {}
         self._held: tuple[int, Any, FloatImage] = (-1, None, np.zeros(0))
 
     def __len__(self) -> int:
@@ -79,7 +89,8 @@ class PaintedCrops(Dataset[Crop]):
         rng = np.random.default_rng((self.seed, index))
         sample, where = self._sample(index // CROPS_A_SAMPLE)
         asked = _ask(rng, tuple(sample.deltas))
-        image, target, *maps, where = _cut(rng, sample, where, asked, (self.crop, self.stride), self.augment)
+        real = [mark.placed(sample.landmarks) for mark in self.real_marks.get(sample.face_id, ())]
+        image, target, *maps, where = _cut(rng, sample, where, asked, (self.crop, self.stride), self.augment, real)
         if self.augment:
             image, target = _camera(rng, image, target)
         words = np.array([k in asked for k in IMPERFECTIONS], np.float32)
@@ -118,16 +129,17 @@ def _cut(
     asked: tuple[str, ...],
     size: tuple[int, int],
     augment: bool,
+    real: list[RealMark],
 ) -> list[FloatImage]:
     """A crop around something asked: image and target; kinds, ignore and the instruction's reach at map size; places.
 
-    size: side of the crop in px, and px a pixel of the maps.
+    size: side of the crop in px, and px a pixel of the maps. real: marks of the face's own, in px.
     """
     crop, fine = size[0], size[0] // size[1]
     height, width = sample.image.shape[:2]
     scale = float(rng.uniform(0.8, 1.3)) if augment and rng.random() < 0.5 else 1.0
     side = min(round(crop / scale), height, width)
-    x, y = _corner(rng, sample, asked, side)
+    x, y = _corner(rng, sample, asked, side, real)
     window = (slice(y, y + side), slice(x, x + side))
     region = _region(rng, side)
     image = sample.image[window].astype(np.float32) / 255
@@ -139,7 +151,9 @@ def _cut(
     if side != crop:
         way = cv2.INTER_AREA if side > crop else cv2.INTER_LINEAR
         layers = [cv2.resize(layer, (crop, crop), interpolation=way) for layer in layers]
-    layers += _maps(sample, window, region, fine)
+    maps = _maps(sample, window, region, fine)
+    _add_real(maps[0], maps[1], real, (x, y), side)
+    layers += maps
     layers.append(_places(where, x, y, side, crop // PLACE_STRIDE))
     if augment and rng.random() < 0.5:
         layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
@@ -162,6 +176,19 @@ def _maps(sample: Any, window: tuple[slice, slice], region: FloatImage, fine: in
     return [kinds, ignore, shrunk(region)]
 
 
+def _add_real(kinds: FloatImage, ignore: FloatImage, real: list[RealMark], corner: tuple[int, int], side: int) -> None:
+    """Real marks among the masks (fine, fine, 12) of a window; for other compact marks their places are silent, and
+    they stay in the target, so no repair is judged there."""
+    for mark in real:
+        mask = disc(mark, corner, side)
+        if mask.any():
+            small = cv2.resize(mask, kinds.shape[1::-1], interpolation=cv2.INTER_AREA)
+            channels = list({*COMPACT_MARKS, IMPERFECTIONS.index(mark.kind)})
+            ignore[..., channels] = np.maximum(ignore[..., channels], (small > 0)[..., None])
+            channel = IMPERFECTIONS.index(mark.kind)
+            kinds[..., channel] = np.maximum(kinds[..., channel], small)
+
+
 def _places(where: FloatImage, x: int, y: int, side: int, size: int) -> FloatImage:
     """The part of the places map (h, w, 7) under a crop, (size, size, 7)."""
     step = side / PLACE_STRIDE / size
@@ -181,9 +208,15 @@ def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:
     return alpha.astype(np.float32) / 255 * ((contrast - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0])).clip(0, 1)
 
 
-def _corner(rng: np.random.Generator, sample: Any, asked: tuple[str, ...], side: int) -> tuple[int, int]:
+def _corner(
+    rng: np.random.Generator, sample: Any, asked: tuple[str, ...], side: int, real: list[RealMark]
+) -> tuple[int, int]:
     """Left upper corner of a crop: mostly one that holds a place of an asked kind, else anywhere."""
     height, width = sample.image.shape[:2]
+    if real and rng.random() < AROUND_REAL:
+        mark = real[int(rng.integers(len(real)))]
+        x, y = int(mark.x) - int(rng.integers(side)), int(mark.y) - int(rng.integers(side))
+        return int(np.clip(x, 0, width - side)), int(np.clip(y, 0, height - side))
     present = [k for k in asked if k in sample.alphas]
     if present and rng.random() < 0.8:
         rows, columns = np.nonzero(sample.alphas[present[int(rng.integers(len(present)))]] > 100)

@@ -72,6 +72,7 @@ class Recipe:
     name: str
     size: str = "compact"
     network: dict[str, Any] = field(default_factory=dict)
+    real_marks: str = ""
     start: str = ""
     takes: tuple[str, ...] = ()
     rests: tuple[str, ...] = ()

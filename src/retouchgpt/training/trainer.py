@@ -117,6 +117,7 @@ class Trainer:
         return str(self.accelerator.distributed_type).endswith("FSDP")
 
     def _crops(self, folder: Path, **options: Any) -> PaintedCrops:
+        options = {"real_marks": self.recipe.real_marks} | options
         return PaintedCrops(folder, crop=self.recipe.crop, stride=self._bare().config.strides[0], **options)
 
     def fit(self) -> Path:
