@@ -11,11 +11,12 @@ from .config import SCALES, NetworkConfig
 from .image_encoder import ImageFeatures
 from .imperfection import KINDS, Selection
 from .layers import stack, upsample, zero_conv
-from .surround import surround
+from .ratio import RatioHead, applied, log_ratios
+from .surround import surround_small
 
 CROPPED = 3
 """Maps, from the finest on, that are computed around the mask alone."""
-PIXELS_REACH = 1
+PIXELS_REACH = 2
 """Cells of the finest map around one, on which its pixels depend."""
 
 
@@ -26,8 +27,8 @@ class Decoder(nn.Module):
     inside. a is 1 in the paper; with `learned_gate` each channel learns its own a in (0, 1), so that some go on
     carrying the texture to be kept. Each level adds its own colours to the output, as StyleGAN2's skip generator does.
 
-    A correction is a tint, where the skin shows through, plus a share, learned a pixel, of the way to the surrounding
-    skin, where an opaque mark hides it (ours).
+    A correction is a tint, plus a share, learned a pixel, of the way to the surrounding skin, where an opaque mark
+    hides it, plus, with `ratio`, the factor by which a mark that the skin shows through changed its light (ours).
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -45,6 +46,7 @@ class Decoder(nn.Module):
         self.hint = zero_conv(3 * strides[0] ** 2, channels[0])
         self.share = zero_conv(channels[0], strides[0] ** 2, 3)
         nn.init.constant_(self.share.bias, -3.0)  # type: ignore[arg-type]
+        self.ratio = RatioHead(channels[0]) if config.ratio else None
         self.gates = nn.ParameterList(torch.zeros(c) for c in channels) if config.learned_gate else None
 
     def forward(
@@ -53,8 +55,13 @@ class Decoder(nn.Module):
         """least: mask value from which a pixel can change; with it the result is 0 where none can, at less cost."""
         at = self._areas(features, where.mask, least)
         pixels = at[0].finer(self.strides[0])
-        way = pixels.of(surround(image, where.mask) - image)
+        around_it = surround_small(image, where.mask)
+        way = pixels.of(upsample(around_it, self.strides[0]) - image)
         hint = self.hint(F.pixel_unshuffle(way, self.strides[0]))
+        ratios: Tensor | None = None
+        if self.ratio is not None:
+            ratios = at[0].of(log_ratios(F.avg_pool2d(image, self.strides[0]), around_it))
+            hint = hint + self.ratio.hint(ratios.flatten(1, 2))
         x: Tensor | None = None
         out: Tensor | None = None
         for i in reversed(range(SCALES)):
@@ -68,7 +75,11 @@ class Decoder(nn.Module):
         raw = fine + pixels.inside(at[1].finer(self.strides[1]), upsample(out, self.strides[1]))
         if self.limit:
             share = F.pixel_shuffle(self.share(x), self.strides[0]).sigmoid()
-            raw = self.limit * torch.tanh((raw + share * way) / self.limit)
+            raw = raw + share * way
+            if self.ratio is not None and ratios is not None:
+                log_ratio = self.ratio(x, at[0].of(where.kinds), ratios)
+                raw = raw + applied(pixels.of(image), upsample(log_ratio, self.strides[0]))
+            raw = self.limit * torch.tanh(raw / self.limit)
         if pixels == whole(image):
             return raw
         full = raw.new_zeros(image.shape)

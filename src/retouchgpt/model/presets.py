@@ -31,6 +31,7 @@ TINY = NetworkConfig(
     places=True,
     mutual=True,
     pifm=True,
+    ratio=True,
     language_model=LanguageModelConfig(
         vocabulary=512, width=32, layers=1, heads=2, key_value_heads=2, feed_forward=64, context=256
     ),
@@ -63,6 +64,7 @@ COMPACT = NetworkConfig(
     places=True,
     mutual=True,
     pifm=True,
+    ratio=True,
     language_model=LanguageModelConfig(
         vocabulary=2048, width=256, layers=5, heads=8, key_value_heads=4, feed_forward=640, context=512
     ),
@@ -95,6 +97,7 @@ PAPER = NetworkConfig(
     places=False,
     mutual=True,
     pifm=True,
+    ratio=False,
     language_model=LanguageModelConfig(
         vocabulary=32000, width=4096, layers=32, heads=32, key_value_heads=32, feed_forward=11008, context=2048
     ),
