@@ -11,7 +11,7 @@ from .config import SCALES, NetworkConfig
 from .image_encoder import ImageFeatures
 from .imperfection import KINDS, Selection
 from .layers import stack, upsample, zero_conv
-from .ratio import RatioHead, applied, log_ratios
+from .ratio import RatioHead, applied, log_bands
 from .surround import surround_small
 
 CROPPED = 3
@@ -58,10 +58,10 @@ class Decoder(nn.Module):
         around_it = surround_small(image, where.mask)
         way = pixels.of(upsample(around_it, self.strides[0]) - image)
         hint = self.hint(F.pixel_unshuffle(way, self.strides[0]))
-        ratios: Tensor | None = None
+        bands: Tensor | None = None
         if self.ratio is not None:
-            ratios = at[0].of(log_ratios(F.avg_pool2d(image, self.strides[0]), around_it))
-            hint = hint + self.ratio.hint(ratios.flatten(1, 2))
+            bands = at[0].of(log_bands(F.avg_pool2d(image, self.strides[0]), around_it))
+            hint = hint + self.ratio.hint(bands.flatten(1, 2))
         x: Tensor | None = None
         out: Tensor | None = None
         for i in reversed(range(SCALES)):
@@ -76,9 +76,9 @@ class Decoder(nn.Module):
         if self.limit:
             share = F.pixel_shuffle(self.share(x), self.strides[0]).sigmoid()
             raw = raw + share * way
-            if self.ratio is not None and ratios is not None:
-                log_ratio = self.ratio(x, at[0].of(where.kinds), ratios)
-                raw = raw + applied(pixels.of(image), upsample(log_ratio, self.strides[0]))
+            if self.ratio is not None and bands is not None:
+                log_ratio, more = (upsample(y, self.strides[0]) for y in self.ratio(x, at[0].of(where.kinds), bands))
+                raw = raw * (1 + more) + applied(pixels.of(image), log_ratio)
             raw = self.limit * torch.tanh(raw / self.limit)
         if pixels == whole(image):
             return raw
