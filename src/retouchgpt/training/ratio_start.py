@@ -59,9 +59,10 @@ class Pixels(NamedTuple):
 def start(
     network: RetouchNetwork, cache: str | Path, crops: int = 1500, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Fit the ratio head of a network in place. Returns, a kind, the error left of 1 before and after.
+    """Fit the ratio head of a network in place. Returns, a kind, the error left of 1 before and after; a kind that no
+    crop asks for alone is not among them and begins at zero.
 
-    Raises BadData when the network has no ratio head or the cache has none of some kind.
+    Raises BadData when the network has no ratio head or no crop serves.
     """
     decoder: Decoder = network.decoder
     if decoder.ratio is None:
@@ -76,13 +77,15 @@ def start(
     with torch.no_grad():
         for kind, observed in seen.items():
             if not observed:
-                raise BadData(f"no crop of {cache} asks for {IMPERFECTIONS[kind]} alone; use more crops")
+                continue
             weights, factor, errors = _fit([np.concatenate(x) for x in zip(*observed, strict=True)])
             for half in range(2):
                 column = torch.from_numpy(weights[half::2]) / QUICK
                 decoder.ratio.kinds.weight[: BANDS + 3, half * KINDS + kind, 0, 0] = column.float()
             decoder.ratio.kinds.weight[BANDS + 3, KINDS + kind] = (factor - 1) / QUICK
             left[IMPERFECTIONS[kind]] = errors
+    if not left:
+        raise BadData(f"no crop of {cache} asks for one kind alone that is there; use more crops")
     return left
 
 
@@ -171,8 +174,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--crops", type=int, default=1500)
     options = parser.parse_args(arguments)
     network = begun(options.weights)
-    for kind, (before, after) in start(network, options.cache, options.crops).items():
-        print(f"{kind:18s} {before:.3f} -> {after:.3f}")
+    left = start(network, options.cache, options.crops)
+    for kind in IMPERFECTIONS:
+        print(
+            f"{kind:18s}", "{:.3f} -> {:.3f}".format(*left[kind]) if kind in left else "not seen alone; begins at zero"
+        )
     save_pretrained(network, options.out)
     print(f"written to {options.out}")
 
