@@ -56,7 +56,7 @@ def test_weights_without_a_ratio_head_go_on_with_one(
     with pytest.raises(BadData, match="no ratio head"):
         start(old, cache, crops=4)
     with pytest.raises(BadData, match="use more crops"):
-        start(begun(tmp_path / "old"), cache, crops=1)
+        start(begun(tmp_path / "old"), cache, crops=0)
     main([str(tmp_path / "old"), str(cache), str(tmp_path / "new"), "--crops", "600"])
     assert "written to" in capsys.readouterr().out
     new = from_pretrained(tmp_path / "new")
