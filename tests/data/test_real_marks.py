@@ -68,6 +68,20 @@ def test_crops_count_real_marks_as_masks_and_judge_no_repair_there(cache: Path, 
         assert torch.equal(a, b)
 
 
+def test_where_a_kind_is_known_not_to_be_nothing_is_silent(cache: Path, tmp_path: Path) -> None:
+    path = listed(tmp_path / "marks.json", cache)
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps([{**entry, "radius": 2.0, "there": False} for entry in entries]))
+    crops, plain = (
+        PaintedCrops(cache, crop=64, stride=2, seed=3, augment=False, real_marks=m) for m in (str(path), "")
+    )
+    mole, spot = IMPERFECTIONS.index("moles"), IMPERFECTIONS.index("spots")
+    pairs = [(crops[i], plain[i]) for i in range(24)]
+    assert any(crop.ignore[spot].any() for crop, _ in pairs)
+    assert not any(crop.ignore[mole].any() for crop, _ in pairs)
+    assert any(other.ignore[mole].any() for _, other in pairs)
+
+
 @pytest.mark.parametrize(
     "text",
     ["{", '[{"id": "a"}]', '[{"id": "a", "kind": "tattoo", "x": 0, "y": 0, "radius": 1}]',

@@ -1,8 +1,9 @@
-"""Real marks of training faces, chosen by eye: positives that no one painted, for what sees (ours).
+"""Real marks of training faces, judged by eye: what no one painted, for what sees (ours).
 
 A list is a JSON file of `{"id", "kind", "x", "y", "radius"}`: the face's id, a kind of the vocabulary, and the mark's
 place and size in units of the eye distance, from the middle between the eyes. So it holds for a face at any size, and
-for a window of it.
+for a window of it. With `"there": false` an entry says the opposite: in this place, which a model took for the kind, is
+none of it (a nostril, a fold, a highlight).
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ LEAST = 2.4
 
 
 class RealMark(NamedTuple):
-    """One mark: kind of the vocabulary; centre and radius in eye distances from the middle between the eyes."""
+    """One mark, or a place without one: kind of the vocabulary; centre and radius in eye distances from the middle
+    between the eyes."""
 
     kind: str
     x: float
     y: float
     radius: float
+    there: bool = True
 
     def placed(self, landmarks: NDArray[np.floating]) -> RealMark:
         """The same mark in px of the picture whose landmarks (478, 2) these are."""
         middle, unit = frame(landmarks)
         x, y = middle + unit * np.array((self.x, self.y))
-        return RealMark(self.kind, float(x), float(y), unit * self.radius)
+        return RealMark(self.kind, float(x), float(y), unit * self.radius, self.there)
 
 
 def frame(landmarks: NDArray[np.floating]) -> tuple[NDArray[np.floating], float]:
@@ -59,7 +62,9 @@ def read_marks(path: str | Path) -> dict[str, list[RealMark]]:
 
 
 def _mark(entry: dict[str, Any]) -> RealMark:
-    mark = RealMark(str(entry["kind"]), float(entry["x"]), float(entry["y"]), float(entry["radius"]))
+    mark = RealMark(
+        str(entry["kind"]), float(entry["x"]), float(entry["y"]), float(entry["radius"]), bool(entry.get("there", True))
+    )
     if mark.kind not in IMPERFECTIONS or not mark.radius > 0:
         raise ValueError(f"no kind of the vocabulary, or no radius, in {entry}")
     return mark

@@ -178,14 +178,17 @@ def _maps(sample: Any, window: tuple[slice, slice], region: FloatImage, fine: in
 
 def _add_real(kinds: FloatImage, ignore: FloatImage, real: list[RealMark], corner: tuple[int, int], side: int) -> None:
     """Real marks among the masks (fine, fine, 12) of a window; for other compact marks their places are silent, and
-    they stay in the target, so no repair is judged there."""
-    for mark in real:
+    they stay in the target, so no repair is judged there. Where a kind is known not to be, nothing is silent."""
+    for mark in sorted(real, key=lambda m: m.there):
         mask = disc(mark, corner, side)
         if mask.any():
             small = cv2.resize(mask, kinds.shape[1::-1], interpolation=cv2.INTER_AREA)
-            channels = list({*COMPACT_MARKS, IMPERFECTIONS.index(mark.kind)})
-            ignore[..., channels] = np.maximum(ignore[..., channels], (small > 0)[..., None])
             channel = IMPERFECTIONS.index(mark.kind)
+            if not mark.there:
+                ignore[..., channel] *= small == 0
+                continue
+            channels = list({*COMPACT_MARKS, channel})
+            ignore[..., channels] = np.maximum(ignore[..., channels], (small > 0)[..., None])
             kinds[..., channel] = np.maximum(kinds[..., channel], small)
 
 
