@@ -14,7 +14,7 @@ from retouchgpt.core.vocabulary import IMPERFECTIONS, REGIONS
 from retouchgpt.model.area import pooled
 from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
 from retouchgpt.model.image_encoder import local_contrast
-from retouchgpt.model.imperfection import given, select
+from retouchgpt.model.imperfection import RUNS_HIGH, given, select
 from retouchgpt.model.inventory import PUBLIC_CODE, parameters_by_box, table
 from retouchgpt.model.llm_embedding import DialogueTokens, build_language_model
 from retouchgpt.model.network import Request, RetouchNetwork
@@ -137,6 +137,14 @@ def test_selection_follows_kind_and_region() -> None:
     mask = masks(EditPlan("retouch", (Edit("acne", "left_cheek"),)), heat_of(acne=0.9, redness=1.0), regions)
     torch.testing.assert_close(mask[..., :2], torch.full((1, 1, 4, 2), 0.9))
     assert mask[..., 2:].abs().max() == 0
+
+
+def test_freckles_that_no_one_named_leave_a_mole_alone_and_those_to_keep_do_not() -> None:
+    heat = heat_of(moles=0.5, freckles=0.8)
+    unnamed = masks(EditPlan("retouch", (Edit("moles"),)), heat)
+    assert unnamed.min() == pytest.approx(0.5 * (1 - (RUNS_HIGH * 0.8 - 0.5) / 0.4))
+    assert masks(EditPlan("retouch", (Edit("moles"),)), heat_of(moles=0.5, acne=0.8)).max() < 0.2
+    assert masks(EditPlan("retouch", (Edit("moles"),), (Keep("freckles"),)), heat).max() == 0
 
 
 def test_keep_wins_over_edit() -> None:
