@@ -44,7 +44,7 @@ PARSED = {
     r"python -m retouchgpt\.data\.pair_index ": "need the data sets; tests/data/test_pair_index.py has small ones",
     r"python -m retouchgpt\.evaluation\.gpu ": "needs a card; tests/evaluation has a stand-in",
     r"retouchgpt bench speed ": "minutes; run small in tests/evaluation/test_speed.py",
-    r"python -m retouchgpt\.training\.(differences|reinforcement) ": "hours; run tiny in tests/training",
+    r"python -m retouchgpt\.training\.(differences|ratio_start|reinforcement) ": "long; run tiny in tests/training",
 }
 """Fenced commands that are parsed only, and why."""
 PLACES = {
