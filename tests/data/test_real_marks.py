@@ -53,13 +53,15 @@ def test_a_disc_lies_at_its_mark_in_a_window() -> None:
 def test_crops_count_real_marks_as_masks_and_judge_no_repair_there(cache: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "marks.json", cache)
     crops = PaintedCrops(cache, crop=64, stride=2, seed=3, augment=False, real_marks=str(path))
-    mole, spot = IMPERFECTIONS.index("moles"), IMPERFECTIONS.index("spots")
+    mole, spot, freckle = (IMPERFECTIONS.index(kind) for kind in ("moles", "spots", "freckles"))
     shown = [
         crop for crop in (crops[i] for i in range(24)) if ((crop.kinds[mole] > 0.5) & (crop.ignore[mole] > 0)).any()
     ]
     assert len(shown) > 4
     for crop in shown:
-        assert (crop.ignore[spot] >= (crop.kinds[mole] > 0.5).float() * crop.ignore[mole]).all()
+        real = (crop.kinds[mole] > 0.5) & (crop.ignore[mole] > 0)
+        assert crop.ignore[spot][real].all()
+        assert not crop.ignore[freckle][(crop.kinds[mole] > 0.5) & (crop.ignore[spot] == 1)].any()
     unlisted = tmp_path / "others.json"
     unlisted.write_text(json.dumps([{"id": "nobody", "kind": "moles", "x": 0, "y": 0.3, "radius": 0.05}]))
     plain = PaintedCrops(cache, crop=64, stride=2, seed=3)

@@ -13,7 +13,9 @@ import torch
 from retouchgpt.core.errors import BadData, MissingExtra
 from retouchgpt.data.cache import paint_ahead
 from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
-from retouchgpt.training.batches import PaintedCrops
+from retouchgpt.model.imperfection import given
+from retouchgpt.training.batches import PaintedCrops, collate, packed, unpacked
+from retouchgpt.training.begin import begin
 from retouchgpt.training.recipe import LossWeights, Recipe, read_recipe
 from retouchgpt.training.trainer import FromStep, Trainer, rate
 
@@ -271,3 +273,33 @@ def test_boxes_may_rest_and_may_begin_elsewhere(cache: Path, tmp_path: Path) -> 
     changed = {k.split(".")[0] for k, v in began.items() if not torch.equal(v, after[k])}
     assert "encoder" not in changed
     assert {"imperfection", "decoder"} <= changed
+
+
+def test_a_deeper_network_begins_as_the_shallow_one_that_it_goes_on_from(tmp_path: Path) -> None:
+    start = create("tiny", seed=3)
+    for p in start.parameters():  # heads begin at zero, where all networks are alike
+        torch.nn.init.normal_(p, std=0.1)
+    save_pretrained(start, tmp_path / "start")
+    deeper = {"encoder_depth": 3, "decoder_depth": 2, "imperfection_depth": 2}
+    network = begin(replace(TINY, start=str(tmp_path / "start"), network=deeper)).eval()
+    assert sum(p.numel() for p in network.parameters()) > sum(p.numel() for p in start.parameters())
+    start.eval()
+    image, kinds = torch.rand(1, 3, 128, 128), torch.rand(1, 12, 64, 64)
+    with torch.no_grad():
+        seen = [n.find(n.encode(image)) for n in (start, network)]
+        made = [n.repair(image, n.encode(image), given(kinds)).image for n in (start, network)]
+    assert seen[0].std() > 0.01
+    assert (made[0] - image).abs().max() > 0.01
+    assert torch.allclose(*seen, atol=1e-5)
+    assert torch.allclose(*made, atol=1e-5)
+
+
+def test_a_batch_packed_for_its_way_is_the_batch(cache: Path) -> None:
+    crops = PaintedCrops(cache, crop=64, stride=2, seed=3)
+    few = [crops[i] for i in range(6)]
+    whole, small = collate(few), packed(few)
+    sizes = [sum(x.nbytes for x in batch) for batch in (whole, small)]
+    assert sizes[1] < 0.42 * sizes[0]
+    for name, a, b in zip(whole._fields, whole, unpacked(small), strict=True):
+        assert a.dtype == b.dtype
+        assert (a - b).abs().max() <= (1 / 4096 if name in ("image", "target", "places") else 1 / 509), name

@@ -18,11 +18,12 @@ from tqdm import tqdm
 
 from retouchgpt.core.errors import BadData
 from retouchgpt.core.vocabulary import IMPERFECTIONS
-from retouchgpt.model.checkpoint import create, from_pretrained, load_language_model
+from retouchgpt.model.checkpoint import load_language_model
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.model.text_encoder import load_text_encoder
 
-from .batches import Crop, PaintedCrops
+from .batches import Crop, PaintedCrops, collate, packed, unpacked
+from .begin import begin
 from .board import Board, sheet
 from .judges import judges
 from .objective import lesson_of, removal, retouched, step_losses, weighted
@@ -85,6 +86,8 @@ class Trainer:
         partly = DistributedDataParallelKwargs(find_unused_parameters=True)
         self.accelerator = Accelerator(mixed_precision=recipe.precision, kwargs_handlers=[partly])
         _fits(recipe, self.accelerator.num_processes)
+        if self.accelerator.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # crops are of one size
         network = begin(recipe)
         self.averaged = _copy(network).to(self.accelerator.device)
         self.network, self.optimiser = self._prepared(_pupil(network))
@@ -154,19 +157,22 @@ class Trainer:
 
     def _loader(self) -> Generator[Crop, None, None]:
         recipe, accelerator = self.recipe, self.accelerator
+        far = accelerator.device.type == "cuda"
         loader = DataLoader(
             self.crops,
             batch_size=recipe.batch * recipe.accumulate // accelerator.num_processes,
             sampler=FromStep(self.step, recipe, accelerator.process_index, accelerator.num_processes),
             num_workers=recipe.workers,
-            collate_fn=_collate,
+            collate_fn=packed if far else collate,
             worker_init_fn=_deaf,
             prefetch_factor=4 if recipe.workers else None,
+            pin_memory=far,
         )
         crops = iter(loader)
         try:
             for crop in crops:
-                yield Crop(*(x.to(accelerator.device) for x in crop))
+                moved = Crop(*(x.to(accelerator.device, non_blocking=far) for x in crop))
+                yield unpacked(moved) if far else moved
         except BadData as error:  # a worker's comes with its traceback
             said = str(error).strip().splitlines()[-1].removeprefix(f"{BadData.__module__}.{BadData.__name__}: ")
             raise BadData(said) from error
@@ -255,7 +261,7 @@ class Trainer:
             self.averaged.embedding.attach(llm)
         sums = torch.zeros(2, 2, len(IMPERFECTIONS))
         for i in range(batches):
-            crop = Crop(*(x.to(self.accelerator.device) for x in _collate([crops[i * 8 + j] for j in range(8)])))
+            crop = Crop(*(x.to(self.accelerator.device) for x in collate([crops[i * 8 + j] for j in range(8)])))
             single = crop.words.sum(1) == 1
             for way, painted in enumerate((True, False)):
                 with self.accelerator.autocast():
@@ -294,7 +300,6 @@ class Trainer:
 
 
 SEEING = ("encoder", "imperfection")
-STEM = "encoder.levels.0.0.conv.weight"
 
 
 def _fits(recipe: Recipe, processes: int) -> None:
@@ -320,35 +325,6 @@ def _reader(recipe: Recipe, network: RetouchNetwork) -> Reader | None:
     return Reader(encoder)
 
 
-def begin(recipe: Recipe) -> RetouchNetwork:
-    """A fresh network of the recipe's size, with its start's weights wherever name and shape agree.
-
-    An encoder from before the second input goes on as it was: what the new channels add begins at zero. Raises BadData
-    when nothing agrees or the recipe's changes of the network are none.
-    """
-    try:
-        network = create(recipe.size, seed=recipe.seed, **recipe.network)
-    except TypeError as error:
-        raise BadData(f"the network of the recipe {recipe.name}: {error}") from error
-    if not recipe.start:
-        return network
-    start = from_pretrained(recipe.start)
-    if start.config == network.config and not recipe.takes:
-        return start
-    known, state = start.state_dict(), network.state_dict()
-    if known[STEM].shape[1] < state[STEM].shape[1] and known[STEM].shape[0] == state[STEM].shape[0]:
-        wider = torch.zeros_like(state[STEM])
-        wider[:, : known[STEM].shape[1]] = known[STEM]
-        known[STEM] = wider
-    taken = {k: v for k, v in known.items() if k in state and v.shape == state[k].shape}
-    if recipe.takes:
-        taken = {k: v for k, v in taken.items() if k.split(".")[0] in recipe.takes}
-    if not taken:
-        raise BadData(f"{recipe.start} holds nothing that a network of size {recipe.size} can begin from")
-    network.load_state_dict(state | taken)
-    return network
-
-
 def _groups(network: RetouchNetwork, recipe: Recipe) -> list[dict[str, Any]]:
     """Boxes that see and boxes that repair, without what rests, each with the factor of its learning rate."""
     boxes = dict(network.named_children())
@@ -372,10 +348,6 @@ def _pupil(network: RetouchNetwork) -> Pupil:
 def _whole(x: Tensor) -> Tensor:
     """A tensor, gathered from all processes where it lies in shards."""
     return x.full_tensor() if hasattr(x, "full_tensor") else x
-
-
-def _collate(crops: list[Crop]) -> Crop:
-    return Crop(*(torch.stack(field) for field in zip(*crops, strict=True)))
 
 
 def _deaf(worker: int) -> None:
