@@ -18,8 +18,8 @@ STEM = "encoder.levels.0.0.conv.weight"
 def begin(recipe: Recipe) -> RetouchNetwork:
     """A fresh network of the recipe's size, with its start's weights wherever name and shape agree.
 
-    An encoder from before the second input goes on as it was: what the new channels add begins at zero. So do boxes with
-    fewer residual blocks, since a fresh block adds nothing. Raises BadData when nothing agrees or the recipe's changes
+    An encoder from before the second input goes on as it was: what the new channels add begins at zero. So does a box
+    with fewer residual blocks, since a fresh block adds nothing. Raises BadData when nothing agrees or the recipe's changes
     of the network are none.
     """
     try:

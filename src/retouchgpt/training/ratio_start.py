@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +34,8 @@ from .losses import FLOOR_ERROR, USUAL_ERROR
 from .objective import judged_regions
 from .pupil import found
 
-CROP, BATCH = 128, 8
+CROP = 128
+"""Side of the crops in px."""
 MOST = 4000
 """Pixels of a crop that are looked at."""
 CLEAR = 0.1
@@ -105,6 +107,7 @@ def _observed(network: RetouchNetwork, crops: PaintedCrops, count: int) -> Itera
 
 
 def _pixels(network: RetouchNetwork, batch: Crop, features: object, asked: Tensor) -> Pixels | None:
+    """Of a batch of one. The design is what `RatioHead` weighs by its numbers a kind, (2 (BANDS + 3), 3, H, W)."""
     where = given(asked)
     out = network.repair(batch.image, features, where)  # type: ignore[arg-type]
     gate = out.mask
@@ -114,9 +117,7 @@ def _pixels(network: RetouchNetwork, batch: Crop, features: object, asked: Tenso
     ways = presence(where.kinds)[0, [kind, KINDS + kind]]
     maps = [way * band for band in bands[0] for way in ways]
     flat = [way * one[:, None, None] for one in torch.eye(3) for way in ways]
-    design = F.interpolate(
-        torch.stack(maps + flat), batch.image.shape[-2:], mode="bilinear"
-    )  # (2 (BANDS + 3), 3, H, W)
+    design = F.interpolate(torch.stack(maps + flat), batch.image.shape[-2:], mode="bilinear")
     before = float(((batch.image - batch.target).abs().mean(1, keepdim=True) * changed).sum())
     weight = gate * (changed / (before + FLOOR_ERROR) + beside / (max(before, USUAL_ERROR) + FLOOR_ERROR))
     chosen = (weight > 0)[0, 0] & (gate > CLEAR)[0, 0]
@@ -185,8 +186,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def begun(weights: Path) -> RetouchNetwork:
     """A network with a ratio head that goes on from weights which may not have one."""
-    from dataclasses import replace
-
     given_weights = RetouchNetwork.from_pretrained(weights)
     network = RetouchNetwork(replace(given_weights.config, ratio=True))
     missing, unexpected = network.load_state_dict(given_weights.state_dict(), strict=False)
