@@ -19,8 +19,8 @@ def begin(recipe: Recipe) -> RetouchNetwork:
     """A fresh network of the recipe's size, with its start's weights wherever name and shape agree.
 
     An encoder from before the second input goes on as it was: what the new channels add begins at zero. So does a box
-    with fewer residual blocks, since a fresh block adds nothing. Raises BadData when nothing agrees or the recipe's changes
-    of the network are none.
+    with fewer residual blocks, since a fresh block adds nothing. Raises BadData when nothing agrees or the recipe's
+    changes of the network are none.
     """
     try:
         network = create(recipe.size, seed=recipe.seed, **recipe.network)
