@@ -29,12 +29,12 @@ from retouchgpt.session import RetouchGPT
 from tests.fakes import Planner, Writer, acne_network
 
 PARAMETERS = {
-    "encoder": 1816288, "tokens": 381504, "imperfection": 621740, "embedding": 357248, "control": 161312,
-    "transformer": 459104, "decoder": 2042696,
+    "encoder": 3089312, "tokens": 381504, "imperfection": 640236, "embedding": 357248, "control": 161312,
+    "transformer": 459104, "decoder": 3315720,
 }  # fmt: skip
 FLOPS = {
-    "ImageEncoder": 12859736064, "GroundedImperfection": 6979321856, "LanguageEmbedding": 704512, "Control": 58503168,
-    "LatentTransformer": 5322571776, "Decoder": 15023734784,
+    "ImageEncoder": 21919432704, "GroundedImperfection": 9395240960, "LanguageEmbedding": 704512, "Control": 58503168,
+    "LatentTransformer": 5322571776, "Decoder": 24083431424,
 }  # fmt: skip
 
 

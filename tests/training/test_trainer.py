@@ -228,7 +228,7 @@ def test_empty_cache_is_named(tmp_path: Path) -> None:
 
 
 def test_every_recipe_parses_and_bad_ones_are_named(tmp_path: Path) -> None:
-    for name in ("compact", "compact-repair", "paper"):
+    for name in ("compact", "compact-repair", "compact-both", "paper"):
         assert read_recipe(RECIPES / f"{name}.yaml").name == name
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: x\nstepz: 3\n")
