@@ -21,7 +21,7 @@ from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.photo.regions import eye_distance
 
 REACH = 2.0
-"""Radius of a mark's mask over the mark's own, as the painted masks have it; it fades out over the last third."""
+"""Radius of a mark's mask over the mark's own: the mask holds its soft rim too, and fades out over the last third."""
 LEAST = 2.4
 """Least radius of a mask in px."""
 

@@ -217,20 +217,29 @@ def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:
 def _corner(
     rng: np.random.Generator, sample: Any, asked: tuple[str, ...], side: int, real: list[RealMark]
 ) -> tuple[int, int]:
-    """Left upper corner of a crop: mostly one that holds a place of an asked kind, else anywhere."""
+    """Left upper corner of a crop: mostly one that holds a real mark or a place of an asked kind, else anywhere."""
     height, width = sample.image.shape[:2]
+    place = _held(rng, sample, asked, real)
+    if place is None:
+        return int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
+    x, y = place[0] - int(rng.integers(side)), place[1] - int(rng.integers(side))
+    return int(np.clip(x, 0, width - side)), int(np.clip(y, 0, height - side))
+
+
+def _held(
+    rng: np.random.Generator, sample: Any, asked: tuple[str, ...], real: list[RealMark]
+) -> tuple[int, int] | None:
+    """The pixel (x, y) that a crop is to hold, or None."""
     if real and rng.random() < AROUND_REAL:
         mark = real[int(rng.integers(len(real)))]
-        x, y = int(mark.x) - int(rng.integers(side)), int(mark.y) - int(rng.integers(side))
-        return int(np.clip(x, 0, width - side)), int(np.clip(y, 0, height - side))
+        return int(mark.x), int(mark.y)
     present = [k for k in asked if k in sample.alphas]
     if present and rng.random() < 0.8:
         rows, columns = np.nonzero(sample.alphas[present[int(rng.integers(len(present)))]] > 100)
         if len(rows):
             i = int(rng.integers(len(rows)))
-            x, y = int(columns[i]) - int(rng.integers(side)), int(rows[i]) - int(rng.integers(side))
-            return int(np.clip(x, 0, width - side)), int(np.clip(y, 0, height - side))
-    return int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
+            return int(columns[i]), int(rows[i])
+    return None
 
 
 def _region(rng: np.random.Generator, side: int) -> FloatImage:
