@@ -12,9 +12,10 @@ import torch
 
 from retouchgpt.core.errors import BadData
 from retouchgpt.core.vocabulary import IMPERFECTIONS
-from retouchgpt.data.cache import PaintedCache, paint_ahead
+from retouchgpt.data.cache import Faces, PaintedCache, paint_ahead
 from retouchgpt.data.real_marks import RealMark, disc, frame, read_marks
 from retouchgpt.training.batches import PaintedCrops
+from retouchgpt.training.losses import mask_loss
 
 SHIPPED = Path(__file__).parents[2] / "recipes" / "compact-real.json"
 
@@ -82,6 +83,29 @@ def test_where_a_kind_is_known_not_to_be_nothing_is_silent(cache: Path, tmp_path
     assert any(crop.ignore[spot].any() for crop, _ in pairs)
     assert not any(crop.ignore[mole].any() for crop, _ in pairs)
     assert any(other.ignore[mole].any() for _, other in pairs)
+
+
+def test_listed_places_are_shown_and_count_as_often_as_the_recipe_says(cache: Path, tmp_path: Path) -> None:
+    path = listed(tmp_path / "marks.json", cache)
+    crops = PaintedCrops(cache, crop=64, stride=2, seed=3, augment=False, real_marks=str(path))
+    mole = IMPERFECTIONS.index("moles")
+    shown = [crop for crop in (crops[i] for i in range(24)) if crop.listed.any()]
+    assert len(shown) > 4
+    assert all((crop.kinds[mole][crop.listed[0] > 0.5] > 0.5).all() for crop in shown)
+    target, silent = torch.zeros(1, 12, 4, 4), torch.zeros(1, 12, 4, 4)
+    logits, heed = torch.full((1, 12, 4, 4), -2.0), torch.ones(1, 1, 4, 4)
+    once = float(mask_loss(logits, target, silent, heed=heed))
+    heed[..., :2] = 5.0
+    assert once == pytest.approx(float(mask_loss(logits, target, silent)))
+    assert float(mask_loss(logits, target, silent, heed=heed)) == pytest.approx(3 * once)
+
+
+def test_only_listed_faces_are_painted(faces_folder: Path, tmp_path: Path) -> None:
+    ids = [entry["id"] for entry in Faces(faces_folder).index]
+    out = paint_ahead(faces_folder, tmp_path / "listed", 3, seed=4, only={ids[0]})
+    assert {sample.face_id for sample in PaintedCache(out)} == {ids[0]}
+    with pytest.raises(BadData, match="listed"):
+        paint_ahead(faces_folder, tmp_path / "none", 3, seed=4, only={"nobody"})
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import argparse
 import json
 import struct
 import zlib
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from retouchgpt.core.errors import BadData
 
 from .painter import TRAIN, VALIDATION, PaintedFace, PainterConfig, paint
+from .real_marks import read_marks
 
 SHARD = 50
 """Samples a file."""
@@ -46,9 +48,12 @@ class CachedSample:
 
 
 class Faces:
-    """A folder of aligned faces: index.json, landmarks.npz and ID.jpg. Raises BadData naming what is missing."""
+    """A folder of aligned faces: index.json, landmarks.npz and ID.jpg; `only` these ids, where given.
 
-    def __init__(self, folder: str | Path) -> None:
+    Raises BadData naming what is missing.
+    """
+
+    def __init__(self, folder: str | Path, only: Container[str] | None = None) -> None:
         self.folder = Path(folder)
         try:
             self.index = json.loads((self.folder / "index.json").read_text())
@@ -56,8 +61,10 @@ class Faces:
                 self.landmarks = {name: stored[name].astype(np.float32) for name in stored.files}
         except (OSError, ValueError) as error:
             raise BadData(f"{folder} is not a folder of faces: {error}") from error
+        if only is not None:
+            self.index = [entry for entry in self.index if entry["id"] in only]
         if not self.index:
-            raise BadData(f"{folder} has no faces in index.json")
+            raise BadData(f"{folder} has no faces in index.json" + ("" if only is None else " that are listed"))
 
     def __len__(self) -> int:
         return len(self.index)
@@ -107,13 +114,21 @@ class PaintedCache:
 
 
 def paint_ahead(
-    faces: str | Path, out: str | Path, count: int, seed: int, config: PainterConfig = TRAIN, *, progress: bool = False
+    faces: str | Path,
+    out: str | Path,
+    count: int,
+    seed: int,
+    config: PainterConfig = TRAIN,
+    *,
+    only: Container[str] | None = None,
+    progress: bool = False,
 ) -> Path:
-    """Paint `count` samples into `out`; an interrupted run goes on at its last whole shard.
+    """Paint `count` samples into `out`, of `only` these ids where given; an interrupted run goes on at its last whole
+    shard, and runs of several seeds may share a folder.
 
-    Sample i is a pure function of (faces, seed, i). Raises BadData on unreadable faces or a full disk.
+    Sample i is a pure function of (faces, only, seed, i). Raises BadData on unreadable faces or a full disk.
     """
-    source, out = Faces(faces), Path(out)
+    source, out = Faces(faces, only), Path(out)
     out.mkdir(parents=True, exist_ok=True)
     with tqdm(total=count, disable=not progress, unit="face", desc="painting") as bar:
         for first in range(0, count, SHARD):
@@ -211,9 +226,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--split", choices=("train", "val"), default="train")
+    parser.add_argument("--listed", type=Path, help="paint only the faces of this list of real marks")
     options = parser.parse_args(arguments)
+    only = None if options.listed is None else read_marks(options.listed)
     config = TRAIN if options.split == "train" else VALIDATION
-    paint_ahead(options.faces, options.out, options.count, options.seed, config, progress=True)
+    paint_ahead(options.faces, options.out, options.count, options.seed, config, only=only, progress=True)
 
 
 if __name__ == "__main__":

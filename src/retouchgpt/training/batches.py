@@ -41,7 +41,7 @@ class Crop(NamedTuple):
     image, target: (3, S, S) in [0, 1]; the target is the image without the asked imperfections. kinds: painted masks
     (12, s, s). ignore: (12, s, s), 1 where a native imperfection of the kind may lie. region: the instruction's,
     (1, s, s), s = S / stride. words: (12,) asked kinds, 0 or 1. places: where on the face, (7, S / 8, S / 8), see
-    imperfection.places.
+    imperfection.places. listed: (1, s, s), how much a place has been looked at by eye (`data/real_marks.py`).
     """
 
     image: Tensor
@@ -51,6 +51,7 @@ class Crop(NamedTuple):
     region: Tensor
     words: Tensor
     places: Tensor
+    listed: Tensor
 
     @property
     def asked(self) -> Tensor:
@@ -91,12 +92,14 @@ class PaintedCrops(Dataset[Crop]):
         sample, where = self._sample(index // CROPS_A_SAMPLE)
         asked = _ask(rng, tuple(sample.deltas))
         real = [mark.placed(sample.landmarks) for mark in self.real_marks.get(sample.face_id, ())]
-        image, target, *maps, where = _cut(rng, sample, where, asked, (self.crop, self.stride), self.augment, real)
+        size = self.crop, self.stride
+        image, target, *maps, where, listed = _cut(rng, sample, where, asked, size, self.augment, real)
         if self.augment:
             image, target = _camera(rng, image, target)
         words = np.array([k in asked for k in IMPERFECTIONS], np.float32)
         seen = [_tensor(x) for x in (image, target, *maps)]
-        return Crop(*seen, words=torch.from_numpy(words), places=_tensor(where))  # type: ignore[misc]
+        asks = {"words": torch.from_numpy(words), "places": _tensor(where), "listed": _tensor(listed)}
+        return Crop(*seen, **asks)
 
     def _sample(self, number: int) -> tuple[Any, FloatImage]:
         """A painted face and its places (H / 8, W / 8, 7), read once for the crops of neighbouring indices."""
@@ -132,7 +135,8 @@ def _cut(
     augment: bool,
     real: list[RealMark],
 ) -> list[FloatImage]:
-    """A crop around something asked: image and target; kinds, ignore and the instruction's reach at map size; places.
+    """A crop around something asked: image and target; kinds, ignore and the instruction's reach at map size; places;
+    where an eye has looked, at map size.
 
     size: side of the crop in px, and px a pixel of the maps. real: marks of the face's own, in px.
     """
@@ -153,9 +157,9 @@ def _cut(
         way = cv2.INTER_AREA if side > crop else cv2.INTER_LINEAR
         layers = [cv2.resize(layer, (crop, crop), interpolation=way) for layer in layers]
     maps = _maps(sample, window, region, fine)
-    _add_real(maps[0], maps[1], real, (x, y), side)
+    listed = _add_real(maps[0], maps[1], real, (x, y), side)
     layers += maps
-    layers.append(_places(where, x, y, side, crop // PLACE_STRIDE))
+    layers += [_places(where, x, y, side, crop // PLACE_STRIDE), listed]
     if augment and rng.random() < 0.5:
         layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
     return layers
@@ -177,15 +181,19 @@ def _maps(sample: Any, window: tuple[slice, slice], region: FloatImage, fine: in
     return [kinds, ignore, shrunk(region)]
 
 
-def _add_real(kinds: FloatImage, ignore: FloatImage, real: list[RealMark], corner: tuple[int, int], side: int) -> None:
+def _add_real(
+    kinds: FloatImage, ignore: FloatImage, real: list[RealMark], corner: tuple[int, int], side: int
+) -> FloatImage:
     """Real marks among the masks (fine, fine, 12) of a window. They stay in the target, so no repair is judged there;
     for other compact marks their places are silent, but not for freckles, which never come alone. Where a kind is known
-    not to be, nothing is silent."""
+    not to be, nothing is silent. Returns the places of both, (fine, fine)."""
+    listed = np.zeros(kinds.shape[:2], np.float32)
     for mark in sorted(real, key=lambda m: m.there):
         mask = disc(mark, corner, side)
         if mask.any():
             small = cv2.resize(mask, kinds.shape[1::-1], interpolation=cv2.INTER_AREA)
             channel = IMPERFECTIONS.index(mark.kind)
+            listed = np.maximum(listed, small)
             if not mark.there:
                 ignore[..., channel] *= small == 0
                 continue
@@ -193,6 +201,7 @@ def _add_real(kinds: FloatImage, ignore: FloatImage, real: list[RealMark], corne
             channels = list({*COMPACT_MARKS, channel} - {FRECKLES})
             ignore[..., channels] = np.maximum(ignore[..., channels], (small > 0)[..., None])
             kinds[..., channel] = np.maximum(kinds[..., channel], small)
+    return listed
 
 
 def _places(where: FloatImage, x: int, y: int, side: int, size: int) -> FloatImage:
@@ -278,9 +287,8 @@ def collate(crops: list[Crop]) -> Crop:
 def packed(crops: list[Crop]) -> Crop:
     """A batch at a third of its size for the way to a GPU: pictures in half precision, masks in 8 bits."""
     batch = collate(crops)
-    kinds, ignore, region = ((x * 255).round().byte() for x in (batch.kinds, batch.ignore, batch.region))
-    places = batch.places.half()
-    return Crop(batch.image.half(), batch.target.half(), kinds, ignore, region, batch.words, places)
+    masks = {name: (getattr(batch, name) * 255).round().byte() for name in ("kinds", "ignore", "region", "listed")}
+    return batch._replace(image=batch.image.half(), target=batch.target.half(), places=batch.places.half(), **masks)
 
 
 def unpacked(crop: Crop) -> Crop:

@@ -17,7 +17,9 @@ USUAL_ERROR, USUAL_TEXTURE = 20.0, 5.0
 """Median of that over training crops of 128 px, for the pixels and for their differences; measured over 720 crops."""
 
 
-def mask_loss(logits: Tensor, target: Tensor, ignore: Tensor, words: Tensor | None = None) -> Tensor:
+def mask_loss(
+    logits: Tensor, target: Tensor, ignore: Tensor, words: Tensor | None = None, heed: Tensor | None = None
+) -> Tensor:
     """Focal cross-entropy on soft targets, each kind normalised by its usual positives (ours, for small marks).
 
     The usual ones, not the batch's own: divided by what a batch happens to hold, the clean skin of a batch without
@@ -27,11 +29,13 @@ def mask_loss(logits: Tensor, target: Tensor, ignore: Tensor, words: Tensor | No
     less than cross-entropy, and after 20,000 crops clean skin still glowed.
 
     logits, target: (B, K, h, w). ignore: (B, K, h, w), 1 where an unlabelled native imperfection may lie; it silences
-    negatives there, never positives. words: (B, 12) asked kinds, where one map (K = 1) holds all of them.
+    negatives there, never positives. words: (B, 12) asked kinds, where one map (K = 1) holds all of them. heed:
+    (B, 1, h, w), how often a place counts; 1 where it is not given.
     """
     heat = logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     weight = (heat.detach() - target).abs() * (1 - ignore * (target < 0.05))
+    weight = weight if heed is None else weight * heed
     share = target.new_tensor(TYPICAL_SHARE)
     share = share if words is None else (words * share).sum(1).mean()[None]
     mass = share * (target.numel() / target.shape[1])

@@ -70,11 +70,19 @@ def _map_terms(maps: tuple[Tensor, ...], crop: Crop, recipe: Recipe) -> dict[str
         losses = [mask_l1(*pair) for pair in pairs]
     else:
         kinds = None if maps[0].shape[1] == KINDS else crop.words
-        losses = [mask_loss(*pair, words=kinds) for pair in pairs]
+        losses = [mask_loss(*pair, words=kinds, heed=_heed(pair[0], crop, recipe)) for pair in pairs]
     terms = {"mask": torch.stack(losses).mean()}
     if recipe.losses.dice:
         terms["dice"] = torch.stack([dice_loss(*pair) for pair in pairs]).mean()
     return terms
+
+
+def _heed(logits: Tensor, crop: Crop, recipe: Recipe) -> Tensor | None:
+    """How often each place of a map counts, (B, 1, h, w)."""
+    if recipe.real_weight == 1:
+        return None
+    size = (logits.shape[-2], logits.shape[-1])
+    return 1 + (recipe.real_weight - 1) * F.adaptive_max_pool2d(crop.listed, size)
 
 
 def _map_target(logits: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:

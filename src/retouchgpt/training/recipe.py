@@ -53,6 +53,8 @@ class Recipe:
     batch statistics too.
     llm: folder of the frozen LLM, empty to train without it (the prompts then reach G_ctrl directly). text_encoder: of
     the fused IIP, empty for the packaged one.
+    real_marks: a list of real marks (`data/real_marks.py`), empty for none; real_weight: how often the places in it
+    count for the imperfection maps.
     crop: side of the training crops in px, a multiple of window x last stride. batch: crops of one pass, over all
     processes together, for the imperfection maps; repair_batch: how many of them are also repaired (R and D cost four
     times the maps). accumulate: passes a step.
@@ -73,6 +75,7 @@ class Recipe:
     size: str = "compact"
     network: dict[str, Any] = field(default_factory=dict)
     real_marks: str = ""
+    real_weight: float = 1.0
     start: str = ""
     takes: tuple[str, ...] = ()
     rests: tuple[str, ...] = ()
@@ -113,6 +116,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.mask_form not in MASK_FORMS:
             raise ValueError(f"mask_form is {' or '.join(MASK_FORMS)}, not {self.mask_form!r}")
+        if self.real_weight < 1:
+            raise ValueError("real_weight is at least 1")
         if self.accumulate < 1 or self.repair_batch > self.batch:
             raise ValueError("accumulate begins at 1, and repair_batch is at most batch")
         if not self.losses.mask and not self.repair_batch:
