@@ -228,13 +228,18 @@ def test_empty_cache_is_named(tmp_path: Path) -> None:
 
 
 def test_every_recipe_parses_and_bad_ones_are_named(tmp_path: Path) -> None:
-    for name in ("compact", "compact-repair", "compact-both", "paper"):
+    for name in ("compact", "compact-repair", "compact-both", "compact-listed", "paper"):
         assert read_recipe(RECIPES / f"{name}.yaml").name == name
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: x\nstepz: 3\n")
     with pytest.raises(BadData, match="stepz"):
         read_recipe(bad)
-    for line, said in (("mask_form: l3", "mask_form"), ("accumulate: 0", "accumulate"), ("losses: {kapa: 1}", "kapa")):
+    for line, said in (
+        ("mask_form: l3", "mask_form"),
+        ("precision: fp32", "precision"),
+        ("accumulate: 0", "accumulate"),
+        ("losses: {kapa: 1}", "kapa"),
+    ):
         bad.write_text(f"name: x\n{line}\n")
         with pytest.raises(BadData, match=said):
             read_recipe(bad)

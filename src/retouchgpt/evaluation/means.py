@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from retouchgpt.model.precision import autocast
+
 from .clock import paired, timed
 
 KEPT, NOT = "yes", "no"
@@ -53,8 +55,7 @@ class _Face:
         """The correction of the face, looked at anew."""
         network = self.network if network is None else network
         crop = self.seen.crop if crop is None else crop
-        able = bf16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        with (mode or torch.inference_mode)(), torch.autocast("cpu", torch.bfloat16, enabled=able):
+        with (mode or torch.inference_mode)(), autocast("cpu", bf16=bf16):
             features = network.encode(crop)
             network.find(features, self.seen.regions)
             return network.repair(crop, features, self.where, self.tokens).correction

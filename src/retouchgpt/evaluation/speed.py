@@ -87,6 +87,8 @@ def machine() -> dict[str, Any]:
     """Processor, cores, versions, and the most that matrix products reach on it."""
     import torch
 
+    from retouchgpt.model.precision import computes_bfloat16
+
     name = platform.processor() or "unknown"
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -99,7 +101,7 @@ def machine() -> dict[str, Any]:
         "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "bf16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+        "bf16": computes_bfloat16("cpu"),
         "peak_gflops": {name: peak_gflops(name) for name in ("float32", "bfloat16")},
         "torch": torch.__version__,
         "python": platform.python_version(),

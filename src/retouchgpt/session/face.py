@@ -18,6 +18,7 @@ from retouchgpt.model.image_encoder import ImageFeatures
 from retouchgpt.model.imperfection import Selection
 from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import Request, RetouchNetwork
+from retouchgpt.model.precision import autocast
 from retouchgpt.photo.colour import SRGB, Space
 from retouchgpt.photo.composite import Placed, to_model
 from retouchgpt.photo.coverings import coverings
@@ -62,9 +63,7 @@ class Repair(NamedTuple):
 
 def fast(network: RetouchNetwork) -> torch.autocast:
     """bfloat16 where the processor computes in it, else a context that does nothing."""
-    device = next(network.parameters()).device.type
-    able = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.autocast(device, torch.bfloat16, enabled=able)
+    return autocast(next(network.parameters()).device.type)
 
 
 @torch.inference_mode()

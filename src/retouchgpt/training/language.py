@@ -31,6 +31,7 @@ from retouchgpt.language.facts_text import facts_text, plan_text
 from retouchgpt.language.prompt import PROMPT_TOKENS, opening, reply, request
 from retouchgpt.language.reasons import DECLINE
 from retouchgpt.model.llm_embedding import build_language_model
+from retouchgpt.model.precision import autocast
 from retouchgpt.model.presets import PRESETS
 from retouchgpt.model.text_encoder import common_words
 
@@ -181,7 +182,7 @@ def train_language(recipe: LanguageRecipe, folder: Path, tokenizer: Any = None) 
     for step in bar:
         for group in optimiser.param_groups:
             group["lr"] = _rate(recipe, step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+        with autocast("cpu", bf16=recipe.precision == "bf16"):
             loss = language_loss(llm, tokenizer, *next(stream), generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from retouchgpt.core.errors import BadData
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.model.layers import ConvAct, upsample, zero_conv
+from retouchgpt.model.precision import autocast
 
 from .batches import Crop, PaintedCrops
 from .losses import repair_loss, texture_loss
@@ -102,7 +103,7 @@ def labels_of(crop: Crop) -> Tensor:
 
 def terms_of(network: UNet, crop: Crop, *, bf16: bool) -> dict[str, Tensor]:
     """reconstruction and texture of one batch; everything but native candidates is judged."""
-    with torch.autocast(crop.image.device.type, torch.bfloat16, enabled=bf16):
+    with autocast(crop.image.device.type, bf16=bf16):
         change = network(crop.image, labels_of(crop))
     out = (crop.image + change.float()).clamp(0, 1)
     judged = judged_regions(crop, torch.ones_like(crop.image[:, :1]))

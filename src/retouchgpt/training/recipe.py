@@ -12,6 +12,8 @@ from retouchgpt.core.errors import BadData
 GREEK = {"kappa": "mask", "zeta": "adversarial"}
 """The paper's letters, by our reading of what each weighs; a recipe may use either name."""
 MASK_FORMS = ("focal", "l1")
+PRECISIONS = ("bf16", "no")
+"""Mixed with bfloat16 where the device computes in it, or float32."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Recipe:
     statistics. warmup: steps of linear increase. betas: of Adam. clip: gradient norm of each box by itself, since the
     decoder's is a hundred times the encoder's. ema: decay of the averaged weights. predicted_masks: share of repairs
     done under the predicted mask instead of the painted one, after `teacher_steps`; unnamed_masks: share of them that
-    is told where the mask lies but not which kind it is, so that the instruction's words matter. precision: bf16 or no.
+    is told where the mask lies but not which kind it is, so that the instruction's words matter. precision: bf16
+    (float32 on a processor without instructions for it, where it takes ten times as long) or no.
     located: False lets the edit go anywhere that the instruction reaches (the ablation without IIP).
     validate_every, save_every: in steps. workers: loader processes. threads: of torch. tensorboard: also log there.
     mask_form: focal (ours) or l1 (the paper's). perceptual: auto, alex, vgg or stand-in. clip_model, identity_model:
@@ -116,6 +119,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.mask_form not in MASK_FORMS:
             raise ValueError(f"mask_form is {' or '.join(MASK_FORMS)}, not {self.mask_form!r}")
+        checked_precision(self.precision)
         if self.real_weight < 1:
             raise ValueError("real_weight is at least 1")
         if self.accumulate < 1 or self.repair_batch > self.batch:
@@ -125,6 +129,12 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+def checked_precision(precision: str) -> None:
+    """Raises ValueError unless it is one of PRECISIONS."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {' or '.join(PRECISIONS)}, not {precision!r}")
 
 
 def read_recipe(path: str | Path, **changes: Any) -> Recipe:

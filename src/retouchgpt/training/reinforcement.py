@@ -27,10 +27,12 @@ from retouchgpt.model.checkpoint import LLM, WEIGHTS, from_pretrained, load_lang
 from retouchgpt.model.imperfection import Selection, given
 from retouchgpt.model.llm_embedding import DialogueTokens, tokenise
 from retouchgpt.model.network import RetouchNetwork
+from retouchgpt.model.precision import autocast
 
 from .batches import Crop, PaintedCrops
 from .losses import FLOOR_ERROR, USUAL_ERROR
 from .objective import SEEN
+from .recipe import checked_precision
 from .speech import spoken_request
 
 LOG = "log.jsonl"
@@ -81,6 +83,7 @@ class ReinforcementRecipe:
     def __post_init__(self) -> None:
         if self.group < 1 or self.batch % self.group:
             raise ValueError(f"batch {self.batch} is no multiple of group {self.group}")
+        checked_precision(self.precision)
 
 
 def read_reinforcement(path: str | Path, **changes: Any) -> ReinforcementRecipe:
@@ -182,7 +185,7 @@ class Environment:
         )
 
     def _fast(self) -> torch.autocast:
-        return torch.autocast(self.crop.image.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+        return autocast(self.crop.image.device.type, bf16=self.recipe.precision == "bf16")
 
 
 class Rollout(NamedTuple):

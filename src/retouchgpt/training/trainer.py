@@ -20,6 +20,7 @@ from retouchgpt.core.errors import BadData
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.model.checkpoint import load_language_model
 from retouchgpt.model.network import RetouchNetwork
+from retouchgpt.model.precision import computes_bfloat16
 from retouchgpt.model.text_encoder import load_text_encoder
 
 from .batches import Crop, PaintedCrops, collate, packed, unpacked
@@ -84,7 +85,7 @@ class Trainer:
         out.mkdir(parents=True, exist_ok=True)
         # a stage leaves boxes out (no repairs, no LLM), which data-parallel training must be told
         partly = DistributedDataParallelKwargs(find_unused_parameters=True)
-        self.accelerator = Accelerator(mixed_precision=recipe.precision, kwargs_handlers=[partly])
+        self.accelerator = Accelerator(mixed_precision=_precision(recipe), kwargs_handlers=[partly])
         _fits(recipe, self.accelerator.num_processes)
         if self.accelerator.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # crops are of one size
@@ -308,6 +309,11 @@ def _fits(recipe: Recipe, processes: int) -> None:
         number = getattr(recipe, name)
         if number % processes:
             raise BadData(f"{name} {number} of the recipe {recipe.name} is no multiple of {processes} processes")
+
+
+def _precision(recipe: Recipe) -> str:
+    """What Accelerate is told: the recipe's precision where the device computes in it, else float32."""
+    return recipe.precision if computes_bfloat16("cuda" if torch.cuda.is_available() else "cpu") else "no"
 
 
 def _resting(recipe: Recipe) -> tuple[str, ...]:
