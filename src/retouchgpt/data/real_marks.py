@@ -9,6 +9,7 @@ none of it (a nostril, a fold, a highlight).
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +74,12 @@ def _mark(entry: dict[str, Any]) -> RealMark:
 def disc(mark: RealMark, corner: tuple[int, int], side: int) -> NDArray[np.float32]:
     """Mask (side, side) in [0, 1] of a mark in px, in the window whose left upper corner (x, y) this is."""
     radius = max(mark.radius * REACH, LEAST)
+    out = np.zeros((side, side), np.float32)
+    rows, columns = (
+        slice(max(math.floor(at - first - radius), 0), max(math.ceil(at - first + radius), 0))
+        for at, first in ((mark.y, corner[1]), (mark.x, corner[0]))
+    )
     y, x = np.ogrid[:side, :side]
-    away = np.hypot(x + 0.5 + corner[0] - mark.x, y + 0.5 + corner[1] - mark.y) / radius
-    return np.clip((1 - away) * 3, 0, 1).astype(np.float32)
+    away = np.hypot(x[:, columns] + 0.5 + corner[0] - mark.x, y[rows] + 0.5 + corner[1] - mark.y) / radius
+    out[rows, columns] = np.clip((1 - away) * 3, 0, 1)
+    return out

@@ -25,6 +25,8 @@ KINDS = len(IMPERFECTIONS)
 FRECKLES = IMPERFECTIONS.index("freckles")
 VISIBLE = (2.0, 8.0)
 """8-bit levels of difference at which a mark begins to count as seen, and counts in full."""
+BLUR_REACH = 6
+"""Px beyond which that difference's blur takes nothing from."""
 CROPS_A_SAMPLE = 4
 """Neighbouring indices that share one painted face, since reading it costs more than cutting a crop."""
 
@@ -218,9 +220,15 @@ def _places(where: FloatImage, x: int, y: int, side: int, size: int) -> FloatIma
 
 def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:
     """A kind's mask (H, W) in [0, 1], fading out where the paint changes less than VISIBLE 8-bit levels."""
-    red, green, blue = np.abs(delta).astype(np.float32).transpose(2, 0, 1)
-    contrast = cv2.GaussianBlur(np.maximum(np.maximum(red, green), blue), (0, 0), 1.5)
-    return alpha.astype(np.float32) / 255 * ((contrast - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0])).clip(0, 1)
+    box = tuple(
+        slice(max(int(i[0]) - BLUR_REACH, 0), int(i[-1]) + 1 + BLUR_REACH)
+        for i in (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
+    )
+    most = np.abs(delta[box]).max(2).astype(np.float32)
+    contrast = cv2.GaussianBlur(most, (0, 0), 1.5)
+    out = np.zeros(alpha.shape, np.float32)
+    out[box] = alpha[box].astype(np.float32) / 255 * ((contrast - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0])).clip(0, 1)
+    return out
 
 
 def _corner(
