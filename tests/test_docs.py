@@ -43,6 +43,7 @@ PARSED = {
     r"python -m retouchgpt\.evaluation\.(ablations|crops|release|stepwise|throughput|video)": "long; tiny in tests",
     r"python -m retouchgpt\.data\.pair_index ": "need the data sets; tests/data/test_pair_index.py has small ones",
     r"python -m retouchgpt\.evaluation\.gpu ": "needs a card; tests/evaluation has a stand-in",
+    r"retouchgpt bench .*--native": "needs faces of 768 px; run small in tests/evaluation/test_benchmark.py",
     r"retouchgpt bench speed ": "minutes; run small in tests/evaluation/test_speed.py",
     r"python -m retouchgpt\.training\.(differences|ratio_start|reinforcement) ": "long; run tiny in tests/training",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from retouchgpt.core.errors import BadData
 from retouchgpt.evaluation import metrics
 from retouchgpt.evaluation.benchmark import run
-from retouchgpt.evaluation.cases import Case, cases, painted_faces
-from retouchgpt.evaluation.methods import rows, untouched
+from retouchgpt.evaluation.cases import PORTRAIT, Case, cases, make_case, painted_faces
+from retouchgpt.evaluation.methods import Ours, in_photo, rows, untouched
 
 
 def flat(value: int, size: int = 40) -> np.ndarray:
@@ -72,8 +74,12 @@ def test_tone_groups_by_angle() -> None:
 
 def test_colour_shift_is_zero_for_equal_means() -> None:
     everywhere = np.ones((40, 40), bool)
-    assert metrics.colour_shift(flat(120), flat(120), everywhere) == 0
-    assert metrics.colour_shift(flat(120), flat(130), everywhere) > 1
+    assert metrics.colour_shift(flat(120), flat(120), everywhere) == (0, 0)
+    shift, lighter = metrics.colour_shift(flat(120), flat(130), everywhere)
+    assert shift > 1
+    assert lighter > 1
+    assert metrics.colour_shift(flat(130), flat(120), everywhere)[1] == pytest.approx(-lighter)
+    assert metrics.colour_shift(flat(120), flat(130), ~everywhere) == (0, 0)
 
 
 def test_bootstrap_interval_holds_the_mean() -> None:
@@ -100,7 +106,8 @@ def test_known_methods_get_their_known_scores(faces_folder: Path, tmp_path: Path
     )
     scores = result.to_json()["methods"]
     assert scores["untouched"] | {"texture": 0} == {
-        "removal": 0, "kept": 1, "leak": 0, "area": 0, "gain": 0, "texture": 0
+        "removal": 0, "kept": 1, "leak": 0, "area": 0, "gain": 0, "texture": 0,
+        "colour": 0,
     }  # fmt: skip
     assert scores["perfect"]["removal"] == 1
     assert scores["perfect"]["texture"] == pytest.approx(1)
@@ -139,9 +146,36 @@ def test_every_table_has_the_untouched_row_and_ours_is_exact_outside_its_mask(fa
         assert picture.dtype == np.uint8
 
 
-def test_faces_folder_errors_are_one_line(tmp_path: Path) -> None:
-    from retouchgpt.core.errors import BadData
+def test_at_native_size_ours_is_asked_on_a_photo_and_judged_on_the_portrait(faces_folder: Path, tmp_path: Path) -> None:
+    from tests.fakes import acne_network
 
+    network = acne_network()
+    with pytest.raises(BadData, match="native size needs some"):
+        next(painted_faces(faces_folder, side=PORTRAIT))
+    large = tmp_path / "large"
+    shutil.copytree(faces_folder, large)
+    index = json.loads((large / "index.json").read_text())
+    for entry in index:
+        picture = cv2.imread(str(large / f"{entry['id']}.jpg"))
+        cv2.imwrite(str(large / f"{entry['id']}.jpg"), cv2.resize(picture, (PORTRAIT, PORTRAIT)))
+        entry["size"] = PORTRAIT
+    (large / "index.json").write_text(json.dumps(index))
+    face = next(painted_faces(large, paintings=1, side=PORTRAIT))
+    case = make_case(face, "acne", "face")
+    assert case.image.shape == (PORTRAIT, PORTRAIT, 3)
+    methods = in_photo(network)
+    crop, native = Ours(network)(case), methods["ours"](case)
+    assert native[0].shape == case.image.shape
+    assert np.array_equal(native[0][native[1] == 0], case.image[native[1] == 0])
+    changes = [picture.astype(float) - case.image for picture, _ in (crop, native)]
+    assert np.abs(changes[0]).max() > 10
+    assert np.abs(changes[1] - changes[0]).mean() < 0.25 * np.abs(changes[0]).mean()
+    table = run(large, methods={**methods}, native=True, limit=1, progress=False).table()
+    assert "each a portrait of 768 px in a photo of 24 MP" in table
+    assert "| input untouched | 0.000 |" in table
+
+
+def test_faces_folder_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(BadData) as caught:
         run(tmp_path, methods={"untouched": untouched}, progress=False)
     assert len(str(caught.value).splitlines()) == 1

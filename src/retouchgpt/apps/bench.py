@@ -19,6 +19,11 @@ def run(options: argparse.Namespace) -> int:
         raise BadData("name a folder of aligned faces: --faces FOLDER (index.json, landmarks.npz, ID.jpg).")
     from retouchgpt.evaluation.benchmark import run as judge
 
+    if options.native and options.plain:
+        raise BadData("--native judges ours and the untouched photo only; leave out --plain.")
     plain = Path(options.plain) if options.plain else None
-    print(judge(Path(options.faces), options.weights, limit=options.limit, out=out, plain=plain).table())
+    result = judge(
+        Path(options.faces), options.weights, limit=options.limit, out=out, plain=plain, native=options.native
+    )
+    print(result.table())
     return 0

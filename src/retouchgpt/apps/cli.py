@@ -159,6 +159,7 @@ def _bench(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--limit", type=_positive, help="at most so many faces")
     sub.add_argument("--out", help="folder for table.md, result.json and sheets, or speed.json")
     sub.add_argument("--plain", help="run of retouchgpt.training.plain, a plain U-Net, for a row of its own")
+    sub.add_argument("--native", action="store_true", help="quality of portraits of 768 px in photos of 24 MP")
     sub.add_argument("--doc", help="Markdown file whose table of speed is to be filled, between its markers")
     _model_arguments(sub)
 

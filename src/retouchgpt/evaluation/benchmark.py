@@ -1,6 +1,7 @@
 """The quality benchmark: imperfections painted on validation faces, by kind and skin tone, against known methods.
 
 python -m retouchgpt.evaluation.benchmark FACES [--weights DIR] [--limit N] [--out DIR] [--plain RUN]
+    [--native]
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.model.checkpoint import LLM, shipped
 from retouchgpt.model.network import RetouchNetwork
 
-from .cases import Case, Method, cases, painted_faces
-from .methods import OURS, false_edits, rows, speech
-from .metrics import Image, bootstrap, error, kept, levels, psnr, texture
+from .cases import PORTRAIT, Case, Method, cases, painted_faces
+from .methods import OURS, false_edits, in_photo, rows, speech
+from .metrics import Image, bootstrap, colour_shift, error, kept, levels, psnr, texture
 from .sheets import strip
 
 SHEET_ROWS = 5
@@ -31,7 +32,8 @@ SHEET_ROWS = 5
 @dataclass(frozen=True)
 class Score:
     """One method on one case. before, after: summed error inside the asked mask. leak: mean change in levels outside
-    the method's own mask. area: its mask over the true one. gain: dB. texture, kept: None where they do not apply."""
+    the method's own mask. area: its mask over the true one. gain: dB. texture, kept: None where they do not apply.
+    colour, lighter: of the skin where nothing was asked, delta E 2000 between its mean colours and change in L*."""
 
     kind: str
     tone: str
@@ -42,23 +44,30 @@ class Score:
     area: float
     gain: float
     texture: float | None
+    colour: float
+    lighter: float
 
 
 @dataclass
 class BenchResult:
-    """Scores of every method, and the false edits of ours (median share of skin changed by "remove the acne")."""
+    """Scores of every method, and the false edits of ours (median share of skin changed by "remove the acne").
+
+    native: of portraits in photos of 24 MP instead of 512 px crops.
+    """
 
     scores: dict[str, list[Score]]
     false_acne: float | None = None
     faces: int = 0
+    native: bool = False
     sheets: dict[str, list[Image]] = field(default_factory=dict)
 
     def table(self) -> str:
         """Markdown: all methods over all kinds, then ours by kind and by skin tone."""
-        lines = [f"{self.faces} painted faces, {len(next(iter(self.scores.values())))} requests.", ""]
+        where = f", each a portrait of {PORTRAIT} px in a photo of 24 MP" if self.native else ""
+        lines = [f"{self.faces} painted faces{where}, {len(next(iter(self.scores.values())))} requests.", ""]
         lines += [
-            "| method | removal | 95 % | kept | leak | mask area | gain, dB | texture |",
-            "|---|---|---|---|---|---|---|---|",
+            "| method | removal | 95 % | kept | leak | mask area | gain, dB | texture | colour |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [_row(name, s) for name, s in self.scores.items()]
         if OURS in self.scores:
@@ -73,20 +82,27 @@ class BenchResult:
                 "",
                 f"{OURS}, by kind:",
                 "",
-                "| kind | kept | mask area | gain, dB | texture |",
-                "|---|---|---|---|---|",
+                "| kind | kept | mask area | gain, dB | texture | colour |",
+                "|---|---|---|---|---|---|",
             ]
             for kind in IMPERFECTIONS:
                 own_scores = [x for x in self.scores[OURS] if x.kind == kind]
                 if own_scores:
                     m = summary(own_scores)
                     lines.append(
-                        f"| {kind} | {m['kept']:.3f} | {m['area']:.2f} | {m['gain']:.2f} | {m['texture']:.2f} |"
+                        f"| {kind} | {m['kept']:.3f} | {m['area']:.2f} | {m['gain']:.2f} | {m['texture']:.2f} "
+                        f"| {m['colour']:.3f} |"
                     )
             lines += ["", "| skin tone (ITA) | n | removal, ours |", "|---|---|---|"]
             for tone in dict.fromkeys(s.tone for s in self.scores[OURS]):
                 group = [s for s in self.scores[OURS] if s.tone == tone]
                 lines.append(f"| {tone} | {len(group)} | {over_kinds(group):.2f} |")
+            lighter = [x.lighter for x in self.scores[OURS]] or [0.0]
+            lines += [
+                "",
+                f"Skin where nothing was asked becomes lighter by {np.mean(lighter):+.3f} L* on average, "
+                f"by {max(lighter):+.3f} at most.",
+            ]
         if self.false_acne is not None:
             lines += [
                 "",
@@ -97,6 +113,7 @@ class BenchResult:
     def to_json(self) -> dict[str, Any]:
         return {
             "faces": self.faces,
+            "native": self.native,
             "false_acne": self.false_acne,
             "methods": {name: summary(s) for name, s in self.scores.items()},
             "kinds": {
@@ -134,6 +151,7 @@ def summary(scores: Sequence[Score]) -> dict[str, float]:
         "area": median([s.area for s in scores]),
         "gain": float(np.mean([s.gain for s in scores])),
         "texture": median([s.texture for s in scores]),
+        "colour": float(np.mean([s.colour for s in scores])),
     }
 
 
@@ -142,7 +160,7 @@ def _row(name: str, scores: Sequence[Score]) -> str:
     low, high = bootstrap(scores, over_kinds, draws=200)
     return (
         f"| {name} | {m['removal']:.3f} | {low:.2f} to {high:.2f} | {m['kept']:.3f} | {m['leak']:.3f} "
-        f"| {m['area']:.2f} | {m['gain']:+.2f} | {m['texture']:.2f} |"
+        f"| {m['area']:.2f} | {m['gain']:+.2f} | {m['texture']:.2f} | {m['colour']:.3f} |"
     )
 
 
@@ -150,6 +168,7 @@ def score(case: Case, method: Method) -> tuple[Score, Image, Any]:
     """One method on one case, with its picture and mask."""
     out, mask = method(case)
     outside = np.asarray(mask) == 0
+    colour, lighter = colour_shift(case.image, out, case.face.skin & ~case.asked)
     return (
         Score(
             kind=case.kind,
@@ -161,6 +180,8 @@ def score(case: Case, method: Method) -> tuple[Score, Image, Any]:
             area=float((~outside).sum() / max(case.asked.sum(), 1)),
             gain=psnr(out, case.target) - psnr(case.image, case.target),
             texture=texture(out, case.target, case.asked),
+            colour=colour,
+            lighter=lighter,
         ),
         out,
         mask,
@@ -176,21 +197,23 @@ def run(
     methods: Mapping[str, Method] | None = None,
     network: RetouchNetwork | None = None,
     plain: Path | None = None,
+    native: bool = False,
     progress: bool = True,
 ) -> BenchResult:
     """Score all methods on the painted faces of a folder (the `val` split's, never seen in training).
 
-    plain: run of training.plain, for a row of its own. Writes table.md, result.json and a sheet a kind into `out` where
-    it is given. Raises BadData on unusable faces.
+    plain: run of training.plain, for a row of its own. native: the faces of the folder that are large enough, painted
+    at 768 px and pasted into photos of 24 MP, for the untouched photo and ours only. Writes table.md, result.json and a
+    sheet a kind into `out` where it is given. Raises BadData on unusable faces.
     """
     if methods is None:
         network = RetouchNetwork.from_pretrained(weights) if network is None else network
         own = Path(weights) if weights else shipped()
         speak = speech(network, own) if (own / LLM).is_dir() else None
-        methods = rows(network, speak, plain)
-    result = BenchResult({name: [] for name in methods})
+        methods = in_photo(network, speak) if native else rows(network, speak, plain)
+    result = BenchResult({name: [] for name in methods}, native=native)
     false: list[float] = []
-    faces = painted_faces(folder, limit=limit)
+    faces = painted_faces(folder, limit=limit, side=PORTRAIT) if native else painted_faces(folder, limit=limit)
     last = ""
     for face in tqdm(faces, unit="face", disable=not progress, desc="bench"):
         result.faces += 1
@@ -226,8 +249,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plain", type=Path, help="run of training.plain, the plain U-Net, for a row of its own")
+    parser.add_argument("--native", action="store_true", help="portraits of 768 px in photos of 24 MP")
     options = parser.parse_args(arguments)
-    result = run(options.faces, options.weights, limit=options.limit, out=options.out, plain=options.plain)
+    result = run(
+        options.faces, options.weights, limit=options.limit, out=options.out, plain=options.plain, native=options.native
+    )
     print(result.table())
 
 

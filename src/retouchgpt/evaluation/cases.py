@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retouchgpt.core.errors import BadData
 from retouchgpt.core.plan import Edit, EditPlan
 from retouchgpt.data.cache import SIDE, Faces
 from retouchgpt.data.canvas import Mark
@@ -22,6 +23,8 @@ SEED = 4_000_000
 """Training seeds stay below; the validation ranges differ from training's as well."""
 PAINTINGS = 3
 """Paintings of each face."""
+PORTRAIT = 768
+"""Side in px of a face that is judged at native size."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,25 @@ class Case:
 
 
 def painted_faces(
-    folder: Path, *, limit: int | None = None, paintings: int = PAINTINGS, offset: int = 0
+    folder: Path, *, limit: int | None = None, paintings: int = PAINTINGS, offset: int = 0, side: int = SIDE
 ) -> Iterator[Painted]:
-    """Faces of a folder at 512 px, each painted several times; `limit` spreads over the whole folder."""
+    """Faces of a folder at `side` px, each painted several times; `limit` spreads over the whole folder.
+
+    A face is enlarged to the model's size where it is smaller, but not to more: other sides take the faces that have
+    so many px themselves, and BadData says where there is none.
+    """
     source = Faces(folder)
-    number = min(len(source), limit or len(source))
-    for i in np.linspace(0, len(source) - 1, number).round().astype(int).tolist():
+    large = [i for i, entry in enumerate(source.index) if side <= SIDE or entry["size"] >= side]
+    if not large:
+        raise BadData(f"{folder} has no face of {side} px or more; native size needs some.")
+    for j in np.linspace(0, len(large) - 1, min(len(large), limit or len(large))).round().astype(int).tolist():
+        i = large[j]
         name, image, landmarks = source.read(i)
-        way = cv2.INTER_AREA if image.shape[0] > SIDE else cv2.INTER_CUBIC
-        landmarks = landmarks * (SIDE / image.shape[0])
-        image = cv2.resize(image, (SIDE, SIDE), interpolation=way)
-        for j in range(paintings):
-            painted = paint(image, landmarks, SEED + offset + i * 100 + j, VALIDATION)
+        way = cv2.INTER_AREA if image.shape[0] > side else cv2.INTER_CUBIC
+        landmarks = landmarks * (side / image.shape[0])
+        image = cv2.resize(image, (side, side), interpolation=way)
+        for k in range(paintings):
+            painted = paint(image, landmarks, SEED + offset + i * 100 + k, VALIDATION)
             skin = painted.canvas.skin > 0.5
             age = source.index[i].get("age")
             yield Painted(name, painted, skin, tone_group(typology_angle(image, skin)), age)

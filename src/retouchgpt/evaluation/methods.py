@@ -20,7 +20,7 @@ from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.composite import paste, to_model
 from retouchgpt.photo.faces import Face
 from retouchgpt.photo.regions import region_maps
-from retouchgpt.session.face import LookedAt, look, repair, select
+from retouchgpt.session.face import LookedAt, Repair, look, repair, select
 from retouchgpt.training.plain import UNet, load_plain
 
 from .cases import Answer, Case, Method
@@ -130,20 +130,68 @@ class Ours:
             self._seen = (id(case.face), look(self.network, case.image, face))
         return self._seen[1]
 
-    def __call__(self, case: Case) -> Answer:
+    def fixed(self, case: Case) -> Repair | None:
+        """The repair of the case's plan, None where nothing is found."""
         seen = self.seen(case)
         where = given(self._true(case, seen)) if self.true_mask else select(self.network, seen, case.plan, None)
-        fixed = repair(self.network, seen, where, self.speak(case.plan))
+        return repair(self.network, seen, where, self.speak(case.plan))
+
+    def __call__(self, case: Case) -> Answer:
+        fixed = self.fixed(case)
         if fixed is None:
             return untouched(case)
-        pasted = paste(case.image, fixed.correction, fixed.mask, seen.alignment)
+        pasted = paste(case.image, fixed.correction, fixed.mask, self.seen(case).alignment)
         return pasted.pixels, pasted.mask
+
+    def _alphas(self, case: Case) -> Mapping[str, NDArray[np.floating]]:
+        return case.alphas
 
     def _true(self, case: Case, seen: LookedAt) -> torch.Tensor:
         kinds = np.zeros((len(IMPERFECTIONS), *seen.heat.shape[2:]), np.float32)
-        for kind, alpha in case.alphas.items():
+        for kind, alpha in self._alphas(case).items():
             kinds[IMPERFECTIONS.index(kind)] = at_heat(alpha, seen)
         return torch.from_numpy(kinds)[None]
+
+
+PHOTO = Extent(6000, 4000)
+"""A photo of 24 megapixels."""
+
+
+class InPhoto(Ours):
+    """Ours on a photo of 24 megapixels that holds the case's picture, unscaled, in its middle.
+
+    Around it the colours of its edges go on. What comes back is the picture's place again.
+    """
+
+    def _photo(self, case: Case) -> tuple[Image, Box]:
+        height, width = case.image.shape[:2]
+        x, y = (PHOTO.width - width) // 2, (PHOTO.height - height) // 2
+        around = (y, PHOTO.height - height - y, x, PHOTO.width - width - x)
+        photo = cv2.copyMakeBorder(case.image, *around, cv2.BORDER_REPLICATE)
+        return np.asarray(photo, np.uint8), Box(x, y, x + width, y + height)
+
+    def seen(self, case: Case) -> LookedAt:
+        if self._seen is None or self._seen[0] != id(case.face):
+            photo, box = self._photo(case)
+            landmarks = np.asarray(case.face.painted.landmarks + np.array((box.x0, box.y0)), np.float32)
+            self._seen = (id(case.face), look(self.network, photo, Face(1, landmarks, box, float(box.x1 - box.x0))))
+        return self._seen[1]
+
+    def __call__(self, case: Case) -> Answer:
+        fixed = self.fixed(case)
+        if fixed is None:
+            return untouched(case)
+        photo, box = self._photo(case)
+        pasted = paste(photo, fixed.correction, fixed.mask, self.seen(case).alignment)
+        return pasted.pixels[box.slices], pasted.mask[box.slices]
+
+    def _alphas(self, case: Case) -> dict[str, NDArray[np.floating]]:
+        box = self._photo(case)[1]
+        out = {}
+        for kind, alpha in case.alphas.items():
+            out[kind] = np.zeros((PHOTO.height, PHOTO.width), np.float32)
+            out[kind][box.slices] = alpha
+        return out
 
 
 class Plain:
@@ -193,6 +241,17 @@ def rows(
         table[OURS_PAINTED] = Ours(network, true_mask=True, speak=speak)
         table[OURS] = Ours(network, speak=speak)
     return table
+
+
+def in_photo(
+    network: RetouchNetwork, speak: Callable[[EditPlan], DialogueTokens | None] | None = None
+) -> Mapping[str, Method]:
+    """The rows at native size: the untouched photo and ours."""
+    return {
+        UNTOUCHED: untouched,
+        OURS_PAINTED: InPhoto(network, true_mask=True, speak=speak),
+        OURS: InPhoto(network, speak=speak),
+    }
 
 
 def false_edits(network: RetouchNetwork, image: Image, landmarks: NDArray[np.floating], skin: Mask, kind: str) -> float:

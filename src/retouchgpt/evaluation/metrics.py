@@ -79,14 +79,14 @@ def tone_group(angle: float) -> str:
     return next((name for name, above in ITA_GROUPS if angle > above), "dark")
 
 
-def colour_shift(a: Image, b: Image, where: Mask) -> float:
-    """Delta E 2000 between the mean colours of two pictures inside a mask."""
+def colour_shift(a: Image, b: Image, where: Mask) -> tuple[float, float]:
+    """Between the mean colours of two pictures inside a mask: delta E 2000, and how much lighter b is, in L*."""
     from skimage.color import deltaE_ciede2000, rgb2lab
 
-    if not where.any():
-        return 0.0
+    if a is b or not where.any():
+        return 0.0, 0.0
     means = [rgb2lab(x[where][None] / 255.0)[0].mean(0) for x in (a, b)]
-    return float(deltaE_ciede2000(means[0], means[1]))
+    return float(deltaE_ciede2000(means[0], means[1])), float(means[1][0] - means[0][0])
 
 
 def bootstrap(
