@@ -159,6 +159,7 @@ def test_a_lone_freckle_is_a_spot_and_a_mole_unless_freckles_are_named_or_it_has
     assert found("spots") == found("moles") == pytest.approx(0.9)
     assert found("acne") == 0
     assert found("spots", "freckles") == 0
+    assert found("spots", "moles") == pytest.approx(0.9)
     assert found("freckles") == pytest.approx(0.9)
     heat[:, IMPERFECTIONS.index("freckles"), 31 + COMPANY, 31] = 0.9
     assert found("spots") == found("moles") == 0

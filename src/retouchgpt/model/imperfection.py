@@ -142,18 +142,19 @@ def select(heat: Tensor, edit: Tensor, keep: Tensor, regions: Tensor, brush: Ten
 
 
 def _renamed(heat: Tensor, edit: Tensor, keep: Tensor) -> Tensor:
-    """Heat maps in which a lone freckle is a spot and a mole as well, where no one named freckles."""
+    """Heat maps in which a lone freckle is a spot or a mole where these are asked for and no one named freckles."""
     freckle = COMPACT_MARKS[FRECKLES]
-    unnamed = ~(edit[:, freckle].gt(0) | keep[:, freckle].gt(0)).any(1)
+    asked = torch.stack([edit[:, kind].gt(0).any(1) for kind in LONE_MAY_BE], 1)
+    named = (edit[:, freckle].gt(0) | keep[:, freckle].gt(0)).any(1)
     map_ = heat[:, freckle, None]
     peaks = ((map_ >= _nearby(map_)) & map_.gt(GLOWS)).to(heat.dtype)
     around = F.max_pool2d(map_, 2 * MARK_REACH + 1, 1, MARK_REACH)
     count = F.avg_pool2d(peaks, 2 * COMPANY + 1, 1, COMPANY, divisor_override=1)
-    lone = _nearby(count).lt(1.5) & around.gt(GLOWS) & unnamed[:, None, None, None]
+    lone = _nearby(count).lt(1.5) & around.gt(GLOWS) & (asked.any(1) & ~named)[:, None, None, None]
     moved = torch.where(lone, map_, 0.0)
     heat = heat.clone()
-    for kind in LONE_MAY_BE:
-        heat[:, kind] = torch.maximum(heat[:, kind], moved[:, 0])
+    for n, kind in enumerate(LONE_MAY_BE):
+        heat[:, kind] = torch.maximum(heat[:, kind], moved[:, 0] * asked[:, n, None, None])
     heat[:, freckle] = torch.where(lone, 0.0, map_)[:, 0]
     return heat
 
