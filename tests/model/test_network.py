@@ -14,7 +14,7 @@ from retouchgpt.core.vocabulary import IMPERFECTIONS, REGIONS
 from retouchgpt.model.area import pooled
 from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
 from retouchgpt.model.image_encoder import local_contrast
-from retouchgpt.model.imperfection import COMPANY, RUNS_HIGH, given, select
+from retouchgpt.model.imperfection import RUNS_HIGH, given, select
 from retouchgpt.model.inventory import PUBLIC_CODE, parameters_by_box, table
 from retouchgpt.model.llm_embedding import DialogueTokens, build_language_model
 from retouchgpt.model.network import Request, RetouchNetwork
@@ -145,24 +145,6 @@ def test_freckles_that_no_one_named_leave_a_mole_alone_and_those_to_keep_do_not(
     assert unnamed.min() == pytest.approx(0.5 * (1 - (RUNS_HIGH * 0.8 - 0.5) / 0.4))
     assert masks(EditPlan("retouch", (Edit("moles"),)), heat_of(moles=0.5, acne=0.8)).max() < 0.2
     assert masks(EditPlan("retouch", (Edit("moles"),), (Keep("freckles"),)), heat).max() == 0
-
-
-def test_a_lone_freckle_is_a_spot_and_a_mole_unless_freckles_are_named_or_it_has_company() -> None:
-    heat = torch.zeros(1, len(IMPERFECTIONS), 64, 64)
-    heat[:, IMPERFECTIONS.index("freckles"), 30:32, 30:32] = 0.8
-    heat[:, IMPERFECTIONS.index("freckles"), 31, 31] = 0.9
-
-    def found(kind: str, *kept: str) -> float:
-        q = request(EditPlan("retouch", (Edit(kind),), tuple(Keep(k) for k in kept)), size=64)
-        return float(select(heat, q.edit, q.keep, q.regions).mask.max())
-
-    assert found("spots") == found("moles") == pytest.approx(0.9)
-    assert found("acne") == 0
-    assert found("spots", "freckles") == 0
-    assert found("spots", "moles") == pytest.approx(0.9)
-    assert found("freckles") == pytest.approx(0.9)
-    heat[:, IMPERFECTIONS.index("freckles"), 31 + COMPANY, 31] = 0.9
-    assert found("spots") == found("moles") == 0
 
 
 def test_keep_wins_over_edit() -> None:

@@ -30,13 +30,6 @@ RUNS_HIGH = 0.7
 """Weight of freckles' heat where they were not named, for it runs high on every small mark. On painted ones a spot's
 request takes a fifth instead of an eighth of the other compact marks' area with it at 0.7 instead of 1, the other
 requests hardly more. Freckles that must stay count in full."""
-LONE_MAY_BE = tuple(IMPERFECTIONS.index(k) for k in ("spots", "moles"))
-"""Kinds whose marks the maps take for freckles where no one painted them; freckles never come alone. Of 48 real spots
-on training faces a request reached 29 % so and 12 % without, of 136 places that only look like one 54 % and 52 %."""
-COMPANY = 24
-"""Px of the heat maps within which a freckle has others, or is none."""
-GLOWS = 0.3
-"""Heat from which a peak counts as another freckle."""
 MARK_REACH = 3
 """Px of the heat maps from a mark's core to its rim."""
 
@@ -122,7 +115,6 @@ def select(heat: Tensor, edit: Tensor, keep: Tensor, regions: Tensor, brush: Ten
     heat: S, (B, 12, h, w). edit, keep: (B, 12, 18), see EditPlan. regions: G, (B, 18, h, w).
     brush: (B, 1, h, w), a user's own mask; where given, the edit happens inside it whether or not it was found.
     """
-    heat = _renamed(heat, edit, keep)
     asked = edit.gt(0).to(heat.dtype)
     reach = _reach(asked, regions)
     weight = torch.einsum("bkr,brhw->bkhw", edit, regions) / torch.einsum("bkr,brhw->bkhw", asked, regions).clamp_min(
@@ -139,24 +131,6 @@ def select(heat: Tensor, edit: Tensor, keep: Tensor, regions: Tensor, brush: Ten
         weight = torch.maximum(weight, edit.amax(2)[:, :, None, None].expand_as(weight))
     mask, index = kinds.max(1, keepdim=True)
     return Selection(kinds, mask, weight.gather(1, index).clamp(0, 1))
-
-
-def _renamed(heat: Tensor, edit: Tensor, keep: Tensor) -> Tensor:
-    """Heat maps in which a lone freckle is a spot or a mole where these are asked for and no one named freckles."""
-    freckle = COMPACT_MARKS[FRECKLES]
-    asked = torch.stack([edit[:, kind].gt(0).any(1) for kind in LONE_MAY_BE], 1)
-    named = (edit[:, freckle].gt(0) | keep[:, freckle].gt(0)).any(1)
-    map_ = heat[:, freckle, None]
-    peaks = ((map_ >= _nearby(map_)) & map_.gt(GLOWS)).to(heat.dtype)
-    around = F.max_pool2d(map_, 2 * MARK_REACH + 1, 1, MARK_REACH)
-    count = F.avg_pool2d(peaks, 2 * COMPANY + 1, 1, COMPANY, divisor_override=1)
-    lone = _nearby(count).lt(1.5) & around.gt(GLOWS) & (asked.any(1) & ~named)[:, None, None, None]
-    moved = torch.where(lone, map_, 0.0)
-    heat = heat.clone()
-    for n, kind in enumerate(LONE_MAY_BE):
-        heat[:, kind] = torch.maximum(heat[:, kind], moved[:, 0] * asked[:, n, None, None])
-    heat[:, freckle] = torch.where(lone, 0.0, map_)[:, 0]
-    return heat
 
 
 def given(kinds: Tensor) -> Selection:
