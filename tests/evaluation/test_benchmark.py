@@ -170,9 +170,11 @@ def test_at_native_size_ours_is_asked_on_a_photo_and_judged_on_the_portrait(face
     changes = [picture.astype(float) - case.image for picture, _ in (crop, native)]
     assert np.abs(changes[0]).max() > 10
     assert np.abs(changes[1] - changes[0]).mean() < 0.25 * np.abs(changes[0]).mean()
-    table = run(large, methods={**methods}, native=True, limit=1, progress=False).table()
+    table = run(large, methods=methods, native=True, limit=1, progress=False).table()
     assert "each a portrait of 768 px in a photo of 24 MP" in table
     assert "| input untouched | 0.000 |" in table
+    with pytest.raises(BadData, match="leave out --plain"):
+        run(large, native=True, plain=tmp_path)
 
 
 def test_faces_folder_errors_are_one_line(tmp_path: Path) -> None:

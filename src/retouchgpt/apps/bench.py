@@ -19,8 +19,6 @@ def run(options: argparse.Namespace) -> int:
         raise BadData("name a folder of aligned faces: --faces FOLDER (index.json, landmarks.npz, ID.jpg).")
     from retouchgpt.evaluation.benchmark import run as judge
 
-    if options.native and options.plain:
-        raise BadData("--native judges ours and the untouched photo only; leave out --plain.")
     plain = Path(options.plain) if options.plain else None
     result = judge(
         Path(options.faces), options.weights, limit=options.limit, out=out, plain=plain, native=options.native

@@ -1,7 +1,6 @@
 """The quality benchmark: imperfections painted on validation faces, by kind and skin tone, against known methods.
 
-python -m retouchgpt.evaluation.benchmark FACES [--weights DIR] [--limit N] [--out DIR] [--plain RUN]
-    [--native]
+python -m retouchgpt.evaluation.benchmark FACES [--weights DIR] [--limit N] [--out DIR] [--plain RUN | --native]
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from retouchgpt.core.errors import BadData
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.model.checkpoint import LLM, shipped
 from retouchgpt.model.network import RetouchNetwork
@@ -204,8 +204,10 @@ def run(
 
     plain: run of training.plain, for a row of its own. native: the faces of the folder that are large enough, painted
     at 768 px and pasted into photos of 24 MP, for the untouched photo and ours only. Writes table.md, result.json and a
-    sheet a kind into `out` where it is given. Raises BadData on unusable faces.
+    sheet a kind into `out` where it is given. Raises BadData on unusable faces, or native and plain together.
     """
+    if native and plain is not None:
+        raise BadData("--native judges ours and the untouched photo only; leave out --plain.")
     if methods is None:
         network = RetouchNetwork.from_pretrained(weights) if network is None else network
         own = Path(weights) if weights else shipped()

@@ -20,7 +20,7 @@ from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.composite import paste, to_model
 from retouchgpt.photo.faces import Face
 from retouchgpt.photo.regions import region_maps
-from retouchgpt.session.face import LookedAt, Repair, look, repair, select
+from retouchgpt.session.face import LookedAt, look, repair, select
 from retouchgpt.training.plain import UNet, load_plain
 
 from .cases import Answer, Case, Method
@@ -123,33 +123,34 @@ class Ours:
         self.speak = speak or (lambda plan: None)
         self._seen: tuple[int, LookedAt] | None = None
 
+    def photo(self, case: Case) -> tuple[Image, Box]:
+        """The photo that is retouched, and where in it the case's picture lies."""
+        height, width = case.image.shape[:2]
+        return case.image, Box(0, 0, width, height)
+
     def seen(self, case: Case) -> LookedAt:
         if self._seen is None or self._seen[0] != id(case.face):
-            height, width = case.image.shape[:2]
-            face = Face(1, case.face.painted.landmarks, Box(0, 0, width, height), float(width))
-            self._seen = (id(case.face), look(self.network, case.image, face))
+            photo, box = self.photo(case)
+            landmarks = np.asarray(case.face.painted.landmarks + np.array((box.x0, box.y0)), np.float32)
+            self._seen = (id(case.face), look(self.network, photo, Face(1, landmarks, box, float(box.x1 - box.x0))))
         return self._seen[1]
 
-    def fixed(self, case: Case) -> Repair | None:
-        """The repair of the case's plan, None where nothing is found."""
-        seen = self.seen(case)
-        where = given(self._true(case, seen)) if self.true_mask else select(self.network, seen, case.plan, None)
-        return repair(self.network, seen, where, self.speak(case.plan))
-
     def __call__(self, case: Case) -> Answer:
-        fixed = self.fixed(case)
+        seen, (photo, box) = self.seen(case), self.photo(case)
+        where = given(self._true(case, seen)) if self.true_mask else select(self.network, seen, case.plan, None)
+        fixed = repair(self.network, seen, where, self.speak(case.plan))
         if fixed is None:
             return untouched(case)
-        pasted = paste(case.image, fixed.correction, fixed.mask, self.seen(case).alignment)
-        return pasted.pixels, pasted.mask
-
-    def _alphas(self, case: Case) -> Mapping[str, NDArray[np.floating]]:
-        return case.alphas
+        pasted = paste(photo, fixed.correction, fixed.mask, seen.alignment)
+        return pasted.pixels[box.slices], pasted.mask[box.slices]
 
     def _true(self, case: Case, seen: LookedAt) -> torch.Tensor:
+        photo, box = self.photo(case)
         kinds = np.zeros((len(IMPERFECTIONS), *seen.heat.shape[2:]), np.float32)
-        for kind, alpha in self._alphas(case).items():
-            kinds[IMPERFECTIONS.index(kind)] = at_heat(alpha, seen)
+        for kind, alpha in case.alphas.items():
+            whole = np.zeros(photo.shape[:2], np.float32)
+            whole[box.slices] = alpha
+            kinds[IMPERFECTIONS.index(kind)] = at_heat(whole, seen)
         return torch.from_numpy(kinds)[None]
 
 
@@ -163,35 +164,12 @@ class InPhoto(Ours):
     Around it the colours of its edges go on. What comes back is the picture's place again.
     """
 
-    def _photo(self, case: Case) -> tuple[Image, Box]:
+    def photo(self, case: Case) -> tuple[Image, Box]:
         height, width = case.image.shape[:2]
         x, y = (PHOTO.width - width) // 2, (PHOTO.height - height) // 2
         around = (y, PHOTO.height - height - y, x, PHOTO.width - width - x)
         photo = cv2.copyMakeBorder(case.image, *around, cv2.BORDER_REPLICATE)
         return np.asarray(photo, np.uint8), Box(x, y, x + width, y + height)
-
-    def seen(self, case: Case) -> LookedAt:
-        if self._seen is None or self._seen[0] != id(case.face):
-            photo, box = self._photo(case)
-            landmarks = np.asarray(case.face.painted.landmarks + np.array((box.x0, box.y0)), np.float32)
-            self._seen = (id(case.face), look(self.network, photo, Face(1, landmarks, box, float(box.x1 - box.x0))))
-        return self._seen[1]
-
-    def __call__(self, case: Case) -> Answer:
-        fixed = self.fixed(case)
-        if fixed is None:
-            return untouched(case)
-        photo, box = self._photo(case)
-        pasted = paste(photo, fixed.correction, fixed.mask, self.seen(case).alignment)
-        return pasted.pixels[box.slices], pasted.mask[box.slices]
-
-    def _alphas(self, case: Case) -> dict[str, NDArray[np.floating]]:
-        box = self._photo(case)[1]
-        out = {}
-        for kind, alpha in case.alphas.items():
-            out[kind] = np.zeros((PHOTO.height, PHOTO.width), np.float32)
-            out[kind][box.slices] = alpha
-        return out
 
 
 class Plain:

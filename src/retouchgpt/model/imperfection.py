@@ -29,7 +29,7 @@ FRECKLES = COMPACT_MARKS.index(IMPERFECTIONS.index("freckles"))
 RUNS_HIGH = 0.7
 """Weight of freckles' heat where they were not named, for it runs high on every small mark. On painted ones a spot's
 request takes a fifth instead of an eighth of the other compact marks' area with it at 0.7 instead of 1, the other
-requests hardly more. Freckles that must stay count in full."""
+requests hardly more (weights 7613bb2a). Freckles that must stay count in full."""
 MARK_REACH = 3
 """Px of the heat maps from a mark's core to its rim."""
 
