@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from retouchgpt.evaluation import fuzz
@@ -29,6 +30,13 @@ def misbehaving(number: int, seed: int, folder: Path) -> str:
     if number == 4:
         raise KeyError("field")
     return "read"
+
+
+def test_the_memory_of_the_process_that_started_it_does_not_count() -> None:
+    held = np.ones(fuzz.MEMORY + (64 << 20), np.uint8)  # more than an image may take
+    tally = fuzz.run(range(2), player=misbehaving)
+    assert tally.counts == {"read": 2}, tally.faults
+    assert tally.peak_mb < held.nbytes / 2**20
 
 
 def test_a_crash_and_an_error_are_told_and_the_rest_goes_on() -> None:

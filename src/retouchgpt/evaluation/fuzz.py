@@ -232,10 +232,20 @@ def _child(numbers: Sequence[int], seed: int, player: Player, pipe: Any) -> None
                 what = player(number, seed, Path(folder))
             except Exception as error:
                 what = f"{type(error).__name__}: {error}".splitlines()[0]
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            peak = _peak_mb()
             if peak > MEMORY / 2**20:
                 what = f"memory of {peak:.0f} MB"
             pipe.send((number, what, time.process_time() - before, peak))
+
+
+def _peak_mb() -> float:
+    """Most memory that this process has held. What getrusage tells on Linux counts the parent's at the fork as well."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
