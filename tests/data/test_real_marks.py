@@ -102,10 +102,10 @@ def test_listed_places_are_shown_and_count_as_often_as_the_recipe_says(cache: Pa
 
 def test_only_listed_faces_are_painted(faces_folder: Path, tmp_path: Path) -> None:
     ids = [entry["id"] for entry in Faces(faces_folder).index]
-    out = paint_ahead(faces_folder, tmp_path / "listed", 3, seed=4, only={ids[0]})
+    out = paint_ahead(faces_folder, tmp_path / "listed", 3, seed=4, listed={ids[0]: []})
     assert {sample.face_id for sample in PaintedCache(out)} == {ids[0]}
     with pytest.raises(BadData, match="listed"):
-        paint_ahead(faces_folder, tmp_path / "none", 3, seed=4, only={"nobody"})
+        paint_ahead(faces_folder, tmp_path / "none", 3, seed=4, listed={"nobody": []})
 
 
 @pytest.mark.parametrize(

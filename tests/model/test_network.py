@@ -232,7 +232,9 @@ def test_paper_llm_has_seven_billion_parameters_on_meta() -> None:
 
 def test_fused_prediction_runs_at_tiny_size(image: torch.Tensor) -> None:
     network = awake(
-        RetouchNetwork(replace(TINY, grounded=False, learned_gate=False, correction_limit=0.0, ratio=False))
+        RetouchNetwork(
+            replace(TINY, grounded=False, learned_gate=False, correction_limit=0.0, ratio=False, opaque=False)
+        )
     )
     out = network(image, request(EditPlan("retouch", (Edit("all"),)), text=torch.randn(1, 5, 384)))
     assert out.image.shape == image.shape

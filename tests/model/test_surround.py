@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.model.checkpoint import create
+from retouchgpt.model.imperfection import given
+from retouchgpt.model.network import RetouchNetwork
+from retouchgpt.model.presets import TINY
 from retouchgpt.model.surround import surround
 
 
@@ -40,3 +47,22 @@ def test_what_lies_under_the_mask_does_not_matter() -> None:
 
 def test_a_mask_over_everything_stays_finite() -> None:
     assert torch.isfinite(surround(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32))).all()
+
+
+def test_an_opaque_kind_takes_the_surround_and_others_stay_as_they_are() -> None:
+    network = create("tiny")
+    assert network.decoder.opaque is not None
+    moles, hairs = IMPERFECTIONS.index("moles"), IMPERFECTIONS.index("stray_hairs")
+    with torch.no_grad():
+        network.decoder.opaque.weight[0, moles] = 1.0  # type: ignore[index]
+    skin = torch.full((1, 3, 128, 128), 0.6)
+    image, kinds = skin.clone(), torch.zeros(1, len(IMPERFECTIONS), 64, 64)
+    image[..., 60:68, 60:68], kinds[:, moles, 28:36, 28:36] = 0.35, 1.0
+    with torch.inference_mode():
+        features = network.encode(image)
+        gone, left = (
+            network.repair(image, features, given(k)).image for k in (kinds, torch.roll(kinds, hairs - moles, 1))
+        )
+    assert (gone - skin).abs().max() < 0.03
+    assert (left - skin)[..., 61:67, 61:67].abs().min() > 0.2
+    assert RetouchNetwork(replace(TINY, opaque=False)).decoder.opaque is None

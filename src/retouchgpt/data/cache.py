@@ -9,7 +9,7 @@ import argparse
 import json
 import struct
 import zlib
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from retouchgpt.core.errors import BadData
 
+from .healing import lend
 from .painter import TRAIN, VALIDATION, PaintedFace, PainterConfig, paint
-from .real_marks import read_marks
+from .real_marks import RealMark, read_marks
 
 SHARD = 50
 """Samples a file."""
@@ -120,30 +121,40 @@ def paint_ahead(
     seed: int,
     config: PainterConfig = TRAIN,
     *,
-    only: Container[str] | None = None,
+    listed: Mapping[str, Sequence[RealMark]] | None = None,
     progress: bool = False,
 ) -> Path:
-    """Paint `count` samples into `out`, of `only` these ids where given; an interrupted run goes on at its last whole
-    shard, and runs of several seeds may share a folder.
+    """Paint `count` samples into `out`; an interrupted run goes on at its last whole shard, and runs of several seeds
+    may share a folder.
 
-    Sample i is a pure function of (faces, only, seed, i). Raises BadData on unreadable faces or a full disk.
+    listed: paint these faces alone, and count their real marks as paint, see `data/healing.py`; each face also borrows
+    another's. Sample i is a pure function of (faces, listed, seed, i). Raises BadData on unreadable faces or a full
+    disk.
     """
-    source, out = Faces(faces, only), Path(out)
+    source, out = Faces(faces, listed), Path(out)
     out.mkdir(parents=True, exist_ok=True)
     with tqdm(total=count, disable=not progress, unit="face", desc="painting") as bar:
         for first in range(0, count, SHARD):
             shard = out / f"{seed:06d}-{first:07d}.shard"
             number = min(SHARD, count - first)
             if not shard.exists():
-                _write(shard, [_encode(*_sample(source, seed, first + j, config)) for j in range(number)])
+                _write(shard, [_encode(*_sample(source, seed, first + j, config, listed or {})) for j in range(number)])
             bar.update(number)
     return out
 
 
-def _sample(source: Faces, seed: int, i: int, config: PainterConfig) -> tuple[PaintedFace, str, float]:
+def _sample(
+    source: Faces, seed: int, i: int, config: PainterConfig, listed: Mapping[str, Sequence[RealMark]]
+) -> tuple[PaintedFace, str, float]:
     rng = np.random.default_rng((seed, i))
     name, image, landmarks, scale = source.window(int(rng.integers(len(source))), rng)
-    return paint(image, landmarks, int(rng.integers(1 << 40)), config), name, scale
+    real = [mark.placed(landmarks) for mark in listed.get(name, ())]
+    number, lent = int(rng.integers(1 << 40)), None
+    lenders = [j for j, entry in enumerate(source.index) if any(m.there for m in listed.get(entry["id"], ()))]
+    if lenders:
+        other, lender, points = source.read(lenders[int(rng.integers(len(lenders)))])
+        lent = lend(lender, points, [mark.placed(points) for mark in listed[other]])
+    return paint(image, landmarks, number, config, real=real, lent=lent), name, scale
 
 
 def _encode(painted: PaintedFace, name: str, scale: float) -> bytes:
@@ -226,11 +237,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--split", choices=("train", "val"), default="train")
-    parser.add_argument("--listed", type=Path, help="paint only the faces of this list of real marks")
+    parser.add_argument(
+        "--listed", type=Path, help="paint only the faces of this list of real marks, and count these as paint"
+    )
     options = parser.parse_args(arguments)
-    only = None if options.listed is None else read_marks(options.listed)
+    listed = None if options.listed is None else read_marks(options.listed)
     config = TRAIN if options.split == "train" else VALIDATION
-    paint_ahead(options.faces, options.out, options.count, options.seed, config, only=only, progress=True)
+    paint_ahead(options.faces, options.out, options.count, options.seed, config, listed=listed, progress=True)
 
 
 if __name__ == "__main__":

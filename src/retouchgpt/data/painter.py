@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,12 +14,14 @@ from retouchgpt.core.vocabulary import IMPERFECTIONS
 
 from .canvas import Canvas, FloatImage, Mark, from_log
 from .dose import Dose, middle, quantile
+from .healing import Lent, borrow, heal
 from .kinds_areas import AREAS
 from .kinds_hairs import HAIRS
 from .kinds_lines import LINES
 from .kinds_marks import MARKS
 from .native import native_candidates
 from .placebos import Placebo, lay
+from .real_marks import RealMark
 
 Image = NDArray[np.uint8]
 PAINTERS: Mapping[str, Callable[[Canvas, np.random.Generator, Dose], list[Mark]]] = {**MARKS, **LINES, **HAIRS, **AREAS}
@@ -172,21 +174,34 @@ class PaintedFace:
         return slice(int(y0), int(y1)), slice(int(x0), int(x1))
 
 
-def paint(image: Image, landmarks: NDArray[np.floating], seed: int, config: PainterConfig = TRAIN) -> PaintedFace:
+def paint(
+    image: Image,
+    landmarks: NDArray[np.floating],
+    seed: int,
+    config: PainterConfig = TRAIN,
+    *,
+    real: Sequence[RealMark] = (),
+    lent: Lent | None = None,
+) -> PaintedFace:
     """Paint imperfections on a face; the same seed gives the same bytes.
 
-    image: uint8 (H, W, 3) RGB, H and W multiples of 4. landmarks: (478, 2) face mesh in px of that image.
+    image: uint8 (H, W, 3) RGB, H and W multiples of 4. landmarks: (478, 2) face mesh in px of that image. real: the
+    face's own marks in px, to count as paint. lent: another face's, to lay on this one.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
     rng = np.random.default_rng((0x5E7, seed))
     canvas = Canvas(image, landmarks)
+    marks = heal(canvas, real)
     placebos: tuple[Placebo, ...] = ()
     if config.placebos[1]:
         own = np.random.default_rng((0x9ACE, seed))  # its own, so that the marks stay what they are without placebos
         placebos = tuple(lay(canvas, own, int(own.integers(config.placebos[0], config.placebos[1] + 1))))
     kinds = _choose(rng, config)
-    marks: list[Mark] = []
+    if lent is not None:
+        own = np.random.default_rng((0x1E47, seed))
+        laid = (noticed(canvas, mark, config.seen) for mark in borrow(canvas, lent, own))
+        marks.extend(mark for mark in laid if mark is not None)
     for kind in sorted(kinds, key=ORDER.index):
         painted = (noticed(canvas, mark, config.seen) for mark in PAINTERS[kind](canvas, rng, config.dose))
         marks.extend(mark for mark in painted if mark is not None)

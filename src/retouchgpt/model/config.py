@@ -24,7 +24,8 @@ class LanguageModelConfig:
     context: int
 
 
-ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True, "ratio": False}
+ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True, "ratio": False,
+          "opaque": False}  # fmt: skip
 """What a configuration written before these fields existed means."""
 
 
@@ -43,6 +44,7 @@ class NetworkConfig:
     learned_gate: each skip channel learns how much of it the mask replaces (ours); False replaces all (paper).
     correction_limit: bound of the predicted correction in [0, 1] units; 0 re-synthesises the image (paper).
     ratio: D also changes light by a factor (ours); it needs a bounded correction.
+    opaque: how far D goes to the surrounding skin also depends on the kind (ours); it needs a bounded correction.
     gate: mask values (low, high) between which the edit fades in; below low no pixel changes.
     local_contrast: gain of the second input, each pixel against the skin around it (ours); 0 leaves it out (paper).
     imperfection_depth: residual blocks of the maps' finest level; the encoder has its own there (ours, grounded only).
@@ -78,6 +80,7 @@ class NetworkConfig:
     mutual: bool
     pifm: bool
     ratio: bool
+    opaque: bool
     language_model: LanguageModelConfig
 
     def __post_init__(self) -> None:
@@ -85,8 +88,9 @@ class NetworkConfig:
             raise InvalidPlan(f"channels and strides need {SCALES} numbers each")
         if len(set(self.strides[3:])) != 1:
             raise InvalidPlan(f"the last three strides must be equal, got {self.strides}")
-        if self.ratio and not self.correction_limit:
-            raise InvalidPlan("ratio needs a bounded correction: set correction_limit above 0")
+        for name in ("ratio", "opaque"):
+            if getattr(self, name) and not self.correction_limit:
+                raise InvalidPlan(f"{name} needs a bounded correction: set correction_limit above 0")
         if self.width % self.heads:
             raise InvalidPlan(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.image_size % (self.strides[-1] * self.window):

@@ -11,11 +11,13 @@ from .config import SCALES, NetworkConfig
 from .image_encoder import ImageFeatures
 from .imperfection import KINDS, Selection
 from .layers import stack, upsample, zero_conv
-from .ratio import RatioHead, applied, log_bands
+from .ratio import RatioHead, applied, log_bands, presence
 from .surround import surround_small
 
 CROPPED = 3
 """Maps, from the finest on, that are computed around the mask alone."""
+QUICK = 16.0
+"""Gain of the weights a kind of the share, which starts where a sigmoid is flat."""
 PIXELS_REACH = 2
 """Cells of the finest map around one, on which its pixels depend."""
 
@@ -27,8 +29,9 @@ class Decoder(nn.Module):
     inside. a is 1 in the paper; with `learned_gate` each channel learns its own a in (0, 1), so that some go on
     carrying the texture to be kept. Each level adds its own colours to the output, as StyleGAN2's skip generator does.
 
-    A correction is a tint, plus a share, learned a pixel, of the way to the surrounding skin, where an opaque mark
-    hides it, plus, with `ratio`, the factor by which a mark that the skin shows through changed its light (ours).
+    A correction is a tint, plus a share, learned a pixel and with `opaque` a kind, of the way to the surrounding skin,
+    where an opaque mark hides it, plus, with `ratio`, the factor by which a mark that the skin shows through changed
+    its light (ours).
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -46,6 +49,7 @@ class Decoder(nn.Module):
         self.hint = zero_conv(3 * strides[0] ** 2, channels[0])
         self.share = zero_conv(channels[0], strides[0] ** 2, 3)
         nn.init.constant_(self.share.bias, -3.0)  # type: ignore[arg-type]
+        self.opaque = zero_conv(2 * KINDS, 1) if config.opaque else None
         self.ratio = RatioHead(channels[0]) if config.ratio else None
         self.gates = nn.ParameterList(torch.zeros(c) for c in channels) if config.learned_gate else None
 
@@ -74,8 +78,10 @@ class Decoder(nn.Module):
         fine = F.pixel_shuffle(self.pixels(x), self.strides[0]) if self.strides[0] > 1 else self.pixels(x)
         raw = fine + pixels.inside(at[1].finer(self.strides[1]), upsample(out, self.strides[1]))
         if self.limit:
-            share = F.pixel_shuffle(self.share(x), self.strides[0]).sigmoid()
-            raw = raw + share * way
+            share = self.share(x)
+            if self.opaque is not None:
+                share = share + QUICK * self.opaque(presence(at[0].of(where.kinds)))
+            raw = raw + F.pixel_shuffle(share, self.strides[0]).sigmoid() * way
             if self.ratio is not None and bands is not None:
                 log_ratio, more = (upsample(y, self.strides[0]) for y in self.ratio(x, at[0].of(where.kinds), bands))
                 raw = raw * (1 + more) + applied(pixels.of(image), log_ratio)

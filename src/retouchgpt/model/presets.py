@@ -32,6 +32,7 @@ TINY = NetworkConfig(
     mutual=True,
     pifm=True,
     ratio=True,
+    opaque=True,
     language_model=LanguageModelConfig(
         vocabulary=512, width=32, layers=1, heads=2, key_value_heads=2, feed_forward=64, context=256
     ),
@@ -65,6 +66,7 @@ COMPACT = NetworkConfig(
     mutual=True,
     pifm=True,
     ratio=True,
+    opaque=True,
     language_model=LanguageModelConfig(
         vocabulary=2048, width=256, layers=5, heads=8, key_value_heads=4, feed_forward=640, context=512
     ),
@@ -98,6 +100,7 @@ PAPER = NetworkConfig(
     mutual=True,
     pifm=True,
     ratio=False,
+    opaque=False,
     language_model=LanguageModelConfig(
         vocabulary=32000, width=4096, layers=32, heads=32, key_value_heads=32, feed_forward=11008, context=2048
     ),

@@ -34,7 +34,10 @@ CROPS_A_SAMPLE = 4
 PLACE_STRIDE = 8
 """Px a cell of the places map."""
 AROUND_REAL = 0.6
-"""Share of the crops of a face with real marks that are cut around one of them."""
+"""Share of the crops of a face with real marks that are cut around an entry of its list; half of them around a mark,
+where it has any."""
+NAMED = 0.5
+"""Share of the crops around a mark whose instruction names its kind and no other."""
 
 
 class Crop(NamedTuple):
@@ -94,8 +97,11 @@ class PaintedCrops(Dataset[Crop]):
         sample, where = self._sample(index // CROPS_A_SAMPLE)
         asked = _ask(rng, tuple(sample.deltas))
         real = [mark.placed(sample.landmarks) for mark in self.real_marks.get(sample.face_id, ())]
+        aim = _aim(rng, real) if real and rng.random() < AROUND_REAL else None
+        if aim is not None and aim.there and rng.random() < NAMED:
+            asked = (aim.kind,)
         size = self.crop, self.stride
-        image, target, *maps, where, listed = _cut(rng, sample, where, asked, size, self.augment, real)
+        image, target, *maps, where, listed = _cut(rng, sample, where, asked, size, self.augment, real, aim)
         if self.augment:
             image, target = _camera(rng, image, target)
         words = np.array([k in asked for k in IMPERFECTIONS], np.float32)
@@ -136,17 +142,19 @@ def _cut(
     size: tuple[int, int],
     augment: bool,
     real: list[RealMark],
+    aim: RealMark | None,
 ) -> list[FloatImage]:
     """A crop around something asked: image and target; kinds, ignore and the instruction's reach at map size; places;
     where an eye has looked, at map size.
 
-    size: side of the crop in px, and px a pixel of the maps. real: marks of the face's own, in px.
+    size: side of the crop in px, and px a pixel of the maps. real: marks of the face's own, in px. aim: the one of them
+    that the crop is to hold.
     """
     crop, fine = size[0], size[0] // size[1]
     height, width = sample.image.shape[:2]
     scale = float(rng.uniform(0.8, 1.3)) if augment and rng.random() < 0.5 else 1.0
     side = min(round(crop / scale), height, width)
-    x, y = _corner(rng, sample, asked, side, real)
+    x, y = _corner(rng, sample, asked, side, aim)
     window = (slice(y, y + side), slice(x, x + side))
     region = _region(rng, side)
     image = sample.image[window].astype(np.float32) / 255
@@ -186,8 +194,8 @@ def _maps(sample: Any, window: tuple[slice, slice], region: FloatImage, fine: in
 def _add_real(
     kinds: FloatImage, ignore: FloatImage, real: list[RealMark], corner: tuple[int, int], side: int
 ) -> FloatImage:
-    """Real marks among the masks (fine, fine, 12) of a window. They stay in the target, so no repair is judged there;
-    for other compact marks their places are silent, but not for freckles, which never come alone. Where a kind is known
+    """Real marks among the masks (fine, fine, 12) of a window. Where they stay in the target no repair is judged; for
+    other compact marks their places are silent, but not for freckles, which never come alone. Where a kind is known
     not to be, nothing is silent. Returns the places of both, (fine, fine)."""
     listed = np.zeros(kinds.shape[:2], np.float32)
     for mark in sorted(real, key=lambda m: m.there):
@@ -232,24 +240,26 @@ def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:
 
 
 def _corner(
-    rng: np.random.Generator, sample: Any, asked: tuple[str, ...], side: int, real: list[RealMark]
+    rng: np.random.Generator, sample: Any, asked: tuple[str, ...], side: int, aim: RealMark | None
 ) -> tuple[int, int]:
-    """Left upper corner of a crop: mostly one that holds a real mark or a place of an asked kind, else anywhere."""
+    """Left upper corner of a crop: one that holds its aim, or mostly a place of an asked kind, else anywhere."""
     height, width = sample.image.shape[:2]
-    place = _held(rng, sample, asked, real)
+    place = _held(rng, sample, asked) if aim is None else (int(aim.x), int(aim.y))
     if place is None:
         return int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
     x, y = place[0] - int(rng.integers(side)), place[1] - int(rng.integers(side))
     return int(np.clip(x, 0, width - side)), int(np.clip(y, 0, height - side))
 
 
-def _held(
-    rng: np.random.Generator, sample: Any, asked: tuple[str, ...], real: list[RealMark]
-) -> tuple[int, int] | None:
+def _aim(rng: np.random.Generator, real: list[RealMark]) -> RealMark:
+    """An entry of a face's list."""
+    there = [mark for mark in real if mark.there]
+    among = there if there and rng.random() < 0.5 else real
+    return among[int(rng.integers(len(among)))]
+
+
+def _held(rng: np.random.Generator, sample: Any, asked: tuple[str, ...]) -> tuple[int, int] | None:
     """The pixel (x, y) that a crop is to hold, or None."""
-    if real and rng.random() < AROUND_REAL:
-        mark = real[int(rng.integers(len(real)))]
-        return int(mark.x), int(mark.y)
     present = [k for k in asked if k in sample.alphas]
     if present and rng.random() < 0.8:
         rows, columns = np.nonzero(sample.alphas[present[int(rng.integers(len(present)))]] > 100)
