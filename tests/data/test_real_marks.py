@@ -14,7 +14,7 @@ from retouchgpt.core.errors import BadData
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.data.cache import Faces, PaintedCache, paint_ahead
 from retouchgpt.data.real_marks import RealMark, disc, frame, read_marks
-from retouchgpt.training.batches import PaintedCrops
+from retouchgpt.training.batches import AROUND_REAL, PaintedCrops
 from retouchgpt.training.losses import mask_loss
 
 SHIPPED = Path(__file__).parents[2] / "recipes" / "compact-real.json"
@@ -98,6 +98,24 @@ def test_listed_places_are_shown_and_count_as_often_as_the_recipe_says(cache: Pa
     heed[..., :2] = 5.0
     assert once == pytest.approx(float(mask_loss(logits, target, silent)))
     assert float(mask_loss(logits, target, silent, heed=heed)) == pytest.approx(3 * once)
+
+
+def test_crops_hold_real_marks_and_name_their_kind(cache: Path, tmp_path: Path) -> None:
+    path = listed(tmp_path / "marks.json", cache, "scars")
+    entries = json.loads(path.read_text())
+    elsewhere = [{**entry, "x": 0.4, "y": 0.6, "there": False} for entry in entries for _ in range(3)]
+    path.write_text(json.dumps(entries + elsewhere))
+    scars = IMPERFECTIONS.index("scars")
+    crops, plain = (
+        [PaintedCrops(cache, crop=32, stride=2, seed=3, augment=False, real_marks=m)[i] for i in range(160)]
+        for m in (str(path), "")
+    )
+    held = [crop for crop in crops if (crop.kinds[scars] > 0.9).any() and crop.listed.any()]
+    assert len(held) > 160 * AROUND_REAL * 0.4, "half of the crops around an entry are around a mark"
+    named, usual = (
+        sum(bool(c.words[scars]) and c.words.sum() == 1 for c in some) / len(some) for some in (held, plain)
+    )
+    assert named > usual + 0.25
 
 
 def test_only_listed_faces_are_painted(faces_folder: Path, tmp_path: Path) -> None:
