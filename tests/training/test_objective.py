@@ -16,7 +16,7 @@ from retouchgpt.model.checkpoint import LLM, shipped
 from retouchgpt.model.llm_embedding import build_language_model
 from retouchgpt.model.presets import TINY as SIZES
 from retouchgpt.training.batches import Crop, PaintedCrops
-from retouchgpt.training.objective import lesson_of
+from retouchgpt.training.objective import judged_regions, lesson_of
 from retouchgpt.training.recipe import LossWeights, Recipe
 from retouchgpt.training.speech import dialogue_of, sentences, spoken_answer, spoken_request
 from retouchgpt.training.terms import IGNORED
@@ -185,3 +185,18 @@ def test_rows_are_dealt_out_like_cards() -> None:
     assert sorted(chain.from_iterable(r[: p.predicted] for r, p in zip(repaired, parts, strict=True))) == [0, 1, 2]
     nameless = (r[len(r) - p.unnamed :] for r, p in zip(repaired, parts, strict=True))
     assert sorted(chain.from_iterable(nameless)) == [7, 8, 9, 10, 11]
+
+
+def test_a_repair_is_judged_where_something_asked_was_and_not_where_a_mark_may_be() -> None:
+    zeros = torch.zeros(1, 12, 8, 8)
+    image, target = torch.full((1, 3, 16, 16), 0.5), torch.full((1, 3, 16, 16), 0.5)
+    image[..., 0:4, 0:4] = 0.2  # what was asked
+    ignore, listed, words = zeros.clone(), zeros[:, :1].clone(), torch.zeros(1, 12)
+    words[:, 3], ignore[:, 3, 0:2, 4:6], ignore[:, 5, 0:2, 6:8], listed[..., 4:6, 0:2] = 1, 1, 1, 1
+    crop = Crop(image, target, zeros, ignore, torch.ones(1, 1, 8, 8), words, torch.zeros(1, 7, 2, 2), listed)
+    changed, beside = judged_regions(crop, torch.ones(1, 1, 16, 16))
+    assert changed.sum() == 16
+    assert beside[..., 0:4, 8:12].sum() == 0, "the face may have a mark of the asked kind of its own"
+    assert beside[..., 0:4, 12:16].all(), "one of another kind is to stay"
+    assert beside[..., 8:12, 0:4].sum() == 0, "an eye has looked there"
+    assert beside.sum() == 16 * 16 - 3 * 16

@@ -98,9 +98,10 @@ def _map_target(logits: Tensor, crop: Crop) -> tuple[Tensor, Tensor]:
 
 def judged_regions(crop: Crop, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Where a repair is judged, each (B, 1, H, W), 0 or 1: where the photo differs from the target, and what else was
-    edited, without native candidates."""
+    edited, without native candidates and without places that only look like a mark, on which the repair would learn to
+    doubt every mark of the kind."""
     changed = (crop.image - crop.target).abs().amax(1, keepdim=True).gt(SEEN).float()
-    candidates = (crop.ignore * crop.words[:, :, None, None]).amax(1, keepdim=True)
+    candidates = (crop.ignore * crop.words[:, :, None, None]).amax(1, keepdim=True).maximum(crop.listed)
     native = F.interpolate(candidates, mask.shape[-2:], mode="nearest").gt(0).float()
     return changed, mask.detach().gt(0).float() * (1 - changed) * (1 - native)
 
