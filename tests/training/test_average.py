@@ -48,6 +48,9 @@ def test_the_command_keeps_what_lies_beside_and_tells_both(tmp_path: Path) -> No
     assert told["seed"] == 2
     assert told["averaged"] == {"with": sha256(tmp_path / "a" / "model.safetensors"), "share": 0.5}
     assert (tmp_path / "out" / "language.json").exists()
+    (tmp_path / "b" / "recipe.json").unlink()
+    with pytest.raises(BadData, match="how its weights were trained"):
+        main([str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "out")])
     name = "encoder.levels.0.0.conv.weight"
     a, b, m = (from_pretrained(tmp_path / n).state_dict()[name] for n in ("a", "b", "out"))
     assert torch.allclose(m, (a + b) / 2, atol=1e-3)

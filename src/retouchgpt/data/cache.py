@@ -133,24 +133,33 @@ def paint_ahead(
     """
     source, out = Faces(faces, listed), Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    lenders = [i for i, e in enumerate(source.index) if listed and any(m.there for m in listed[e["id"]])]
     with tqdm(total=count, disable=not progress, unit="face", desc="painting") as bar:
         for first in range(0, count, SHARD):
             shard = out / f"{seed:06d}-{first:07d}.shard"
             number = min(SHARD, count - first)
             if not shard.exists():
-                _write(shard, [_encode(*_sample(source, seed, first + j, config, listed or {})) for j in range(number)])
+                _write(
+                    shard,
+                    [_encode(*_sample(source, seed, first + j, config, listed or {}, lenders)) for j in range(number)],
+                )
             bar.update(number)
     return out
 
 
 def _sample(
-    source: Faces, seed: int, i: int, config: PainterConfig, listed: Mapping[str, Sequence[RealMark]]
+    source: Faces,
+    seed: int,
+    i: int,
+    config: PainterConfig,
+    listed: Mapping[str, Sequence[RealMark]],
+    lenders: Sequence[int],
 ) -> tuple[PaintedFace, str, float]:
+    """lenders: which faces of the source have a listed mark."""
     rng = np.random.default_rng((seed, i))
     name, image, landmarks, scale = source.window(int(rng.integers(len(source))), rng)
     real = [mark.placed(landmarks) for mark in listed.get(name, ())]
     number, lent = int(rng.integers(1 << 40)), None
-    lenders = [j for j, entry in enumerate(source.index) if any(m.there for m in listed.get(entry["id"], ()))]
     if lenders:
         other, lender, points = source.read(lenders[int(rng.integers(len(lenders)))])
         lent = lend(lender, points, [mark.placed(points) for mark in listed[other]])

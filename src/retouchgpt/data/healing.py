@@ -51,11 +51,11 @@ def heal(canvas: Canvas, real: Iterable[RealMark]) -> list[Mark]:
     log, marks = canvas.log.copy(), []
     for mark in sorted(there, key=lambda m: -m.radius):
         box = canvas.window(mark.x, mark.y, _reach(mark) + ROOM)
-        skin = _skin_for(canvas, log, unclean, box, mark)
+        alpha = _alpha(mark, box)
+        skin = _skin_for(canvas, log, unclean, box, alpha, _reach(mark))
         if skin is None:
             continue
         window = slice(box[1], box[3]), slice(box[0], box[2])
-        alpha = _alpha(mark, box)
         delta = ((log[window] - skin) * alpha[..., None]).astype(np.float32)
         log[window] -= delta
         marks.append(Mark(mark.kind, canvas.region_of(mark.x, mark.y), box[0], box[1], delta, alpha))
@@ -110,19 +110,23 @@ def _alpha(mark: RealMark, box: Sequence[int]) -> FloatImage:
 
 
 def _skin_for(
-    canvas: Canvas, log: FloatImage, unclean: NDArray[np.uint8], box: tuple[int, int, int, int], mark: RealMark
+    canvas: Canvas,
+    log: FloatImage,
+    unclean: NDArray[np.uint8],
+    box: tuple[int, int, int, int],
+    alpha: FloatImage,
+    reach: float,
 ) -> FloatImage | None:
-    """What would lie in the box without the mark, (h, w, 3) log light, or None."""
+    """What would lie in the box without the mark under `alpha`, (h, w, 3) log light, or None. reach: its, px."""
     x0, y0, x1, y1 = box
     here = log[y0:y1, x0:x1]
-    alpha = _alpha(mark, box)
     ring = (alpha == 0) & (canvas.skin[y0:y1, x0:x1] > SKIN)
     if ring.sum() < 12:
         return None
     best, least = None, math.inf
     for away in AWAY:
         for angle in np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS):
-            dx, dy = (round(away * _reach(mark) * float(f(angle))) for f in (np.cos, np.sin))
+            dx, dy = (round(away * reach * float(f(angle))) for f in (np.cos, np.sin))
             if min(x0 + dx, y0 + dy) < 0 or x1 + dx > canvas.width or y1 + dy > canvas.height:
                 continue
             there = slice(y0 + dy, y1 + dy), slice(x0 + dx, x1 + dx)

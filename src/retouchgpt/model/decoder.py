@@ -16,7 +16,7 @@ from .surround import surround_small
 
 CROPPED = 3
 """Maps, from the finest on, that are computed around the mask alone."""
-QUICK = 16.0
+SHARE_GAIN = 16.0
 """Gain of the weights a kind of the share, which starts where a sigmoid is flat."""
 PIXELS_REACH = 2
 """Cells of the finest map around one, on which its pixels depend."""
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         if self.limit:
             share = self.share(x)
             if self.opaque is not None:
-                share = share + QUICK * self.opaque(presence(at[0].of(where.kinds)))
+                share = share + SHARE_GAIN * self.opaque(presence(at[0].of(where.kinds)))
             raw = raw + F.pixel_shuffle(share, self.strides[0]).sigmoid() * way
             if self.ratio is not None and bands is not None:
                 log_ratio, more = (upsample(y, self.strides[0]) for y in self.ratio(x, at[0].of(where.kinds), bands))

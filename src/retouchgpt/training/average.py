@@ -44,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", type=float, default=0.5, help="of the later weights, 0 to 1 (default 0.5)")
     options = parser.parse_args(arguments)
     mean = average(from_pretrained(options.earlier), from_pretrained(options.later), options.share)
-    recipe = json.loads((options.later / "recipe.json").read_text())
+    try:
+        recipe = json.loads((options.later / "recipe.json").read_text())
+    except (OSError, ValueError) as error:
+        raise BadData(f"{options.later} does not tell how its weights were trained: {error}") from error
     recipe["averaged"] = {"with": sha256(options.earlier / "model.safetensors"), "share": options.share}
     save_pretrained(mean, options.out, dtype=torch.float16)
     (options.out / "recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
