@@ -58,6 +58,42 @@ def test_a_false_or_incomplete_answer_does_not(said: str, instead: str) -> None:
     assert check(TRUE.replace(said, instead), DONE) != []
 
 
+PARTLY = Facts("retouch", edited=(Outcome("spots", "chin", 1.0, 5, 400, 3), Outcome("moles", "nose", 1.0, 1, 40, 1)))
+
+
+def test_what_can_still_be_seen_is_not_told_as_removed() -> None:
+    answer = plain(PARTLY)
+    assert answer == (
+        "I removed two dark spots on the chin. I made one mole on the nose and three dark spots on the chin fainter, "
+        "but they can still be seen."
+    )
+    for text in variants(PARTLY, "remove the spots and the mole"):
+        assert check(text, PARTLY) == []
+    gone = replace(PARTLY, edited=tuple(replace(o, fainter=0) for o in PARTLY.edited))
+    assert check(answer, gone) != []
+    assert check(plain(gone), PARTLY) != []
+    assert check("I removed two dark spots on the chin.", PARTLY) != []
+    one = Facts("retouch", edited=(Outcome("moles", "face", 1.0, 1, 40, 1),))
+    assert plain(one) == "I made one mole fainter, but it can still be seen."
+    assert "fainter: mole" in facts_text(one) or "fainter: 1 mole" in facts_text(one)
+    half = Facts("retouch", edited=(Outcome("moles", "face", 0.5, 1, 40, 1),))
+    assert plain(half) == "I softened one mole by half.", "of what was only to fade nothing else is expected"
+
+
+def test_marks_somewhere_beside_placed_ones_are_others() -> None:
+    kept = tuple(Finding("moles", region, count, 30) for region, count in (("chin", 1), ("nose", 3), ("face", 2)))
+    facts = Facts("retouch", edited=(Outcome("acne", "face", 1.0, 1, 30),), kept=kept)
+    answer = plain(facts)
+    assert "the three moles on the nose and the mole on the chin and the two other moles" in answer.replace(",", " and")
+    assert check(answer, facts) == []
+    assert check(answer.replace("two other", "three other"), facts) != []
+    alone = replace(facts, kept=kept[2:])
+    assert "the two moles" in plain(alone)
+    one = replace(facts, kept=(*kept[:1], Finding("moles", "face", 1, 30)))
+    assert "the other mole" in plain(one)
+    assert check(plain(one), one) == []
+
+
 def test_generated_answers_are_true_and_those_to_other_facts_are_not() -> None:
     turns = [dialogue(11, i) for i in range(400)]
     for turn in turns:

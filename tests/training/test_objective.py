@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +14,13 @@ import torch
 from retouchgpt.core.errors import BadData
 from retouchgpt.data.cache import paint_ahead
 from retouchgpt.model.checkpoint import LLM, shipped
+from retouchgpt.model.imperfection import Selection
 from retouchgpt.model.llm_embedding import build_language_model
+from retouchgpt.model.network import Retouched
 from retouchgpt.model.presets import TINY as SIZES
-from retouchgpt.training.batches import Crop, PaintedCrops
+from retouchgpt.training.batches import Crop, PaintedCrops, collate
 from retouchgpt.training.objective import judged_regions, lesson_of
+from retouchgpt.training.pupil import Lesson, Pupil
 from retouchgpt.training.recipe import LossWeights, Recipe
 from retouchgpt.training.speech import dialogue_of, sentences, spoken_answer, spoken_request
 from retouchgpt.training.terms import IGNORED
@@ -185,6 +189,27 @@ def test_rows_are_dealt_out_like_cards() -> None:
     assert sorted(chain.from_iterable(r[: p.predicted] for r, p in zip(repaired, parts, strict=True))) == [0, 1, 2]
     nameless = (r[len(r) - p.unnamed :] for r, p in zip(repaired, parts, strict=True))
     assert sorted(chain.from_iterable(nameless)) == [7, 8, 9, 10, 11]
+
+
+def test_predicted_masks_are_raised_evenly_over_the_rows(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    pupil = Pupil(replace(SIZES, image_size=64)).eval()
+    batch = collate([PaintedCrops(cache, crop=64, stride=SIZES.strides[0], seed=3)[i] for i in range(3)])
+    every = batch._replace(words=torch.ones_like(batch.words), region=torch.ones_like(batch.region))
+    masks: list[torch.Tensor] = []
+    repair = pupil.repair
+
+    def watched(image: torch.Tensor, features: Any, where: Selection, dialogue: Any) -> Retouched:
+        masks.append(where.kinds.clone())
+        return repair(image, features, where, dialogue)
+
+    monkeypatch.setattr(pupil, "repair", watched)
+    for shift in (0.0, 2.0):
+        pupil(every, Lesson(repairs=3, predicted=3, shift=shift))
+    plain, raised = (m.logit() for m in masks)
+    for row, expected in enumerate((0.0, 1.0, 2.0)):
+        assert torch.allclose(raised[row] - plain[row], torch.full_like(plain[row], expected), atol=1e-3)
+    recipe = Recipe(name="shift", mask_shift=0.7)
+    assert lesson_of(recipe, 0).shift == 0.7
 
 
 def test_a_repair_is_judged_where_something_asked_was_and_not_where_a_mark_may_be() -> None:

@@ -24,7 +24,8 @@ class Finding:
 class Outcome:
     """What became of one asked edit, as measured on the pixels.
 
-    count, area_px: marks and photo px that really changed; both 0 when nothing was found there.
+    count, area_px: marks and photo px that really changed; both 0 when nothing was found there. fainter: those of
+    `count` that are fainter than before and still to be seen (`session/fading.py`).
     """
 
     imperfection: str
@@ -32,6 +33,7 @@ class Outcome:
     strength: float
     count: int
     area_px: int
+    fainter: int = 0
 
     @property
     def done(self) -> bool:

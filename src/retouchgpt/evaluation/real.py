@@ -1,8 +1,8 @@
 """Real imperfections, for eyes: sheets of what the shipped weights do to them.
 
 `python -m retouchgpt.evaluation.real FACES --out DIR`: each row before, after, mask and difference x8, in a window in
-which the marks can be judged. What numbers can tell stands in DIR/real.json, verdicts by eye go to `verdicts`. With
-`--hard` the sheets are of whole faces of difficult sorts, some made so: grey, small, coded as JPEG 40.
+which the marks can be judged. What numbers can tell, and the answers, stand in DIR/real.json, verdicts by eye go to
+`verdicts`. With `--hard` the sheets are of whole faces of difficult sorts, some made so: grey, small, coded as JPEG 40.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .metrics import Image
 from .portraits import Portraits, Retouched, retouched
 
 if TYPE_CHECKING:
-    from retouchgpt.session import RetouchGPT
+    from retouchgpt.session import RetouchGPT, Session
 
 PANEL, ROWS = 300, 4
 WHOLE = (0.1, 0.08, 0.94, 0.92)
@@ -126,6 +126,14 @@ def row(done: Retouched, window: Window, label: str) -> Image:
     return strip
 
 
+def answered(engine: RetouchGPT, session: Session, instruction: str) -> str:
+    """The answer to an instruction that `retouched` has just put in force, to the first face."""
+    from retouchgpt.session.session import facts_of
+
+    plan = engine.understand(instruction)
+    return engine.answer(facts_of(session.faces[0], session.render().repairs[0], plan), instruction)
+
+
 def made_hard(image: Image, sort: str) -> Image:
     """The face as its sort needs it: others are so by themselves."""
     if sort == "black and white":
@@ -151,8 +159,11 @@ def run_cases(engine: RetouchGPT, portraits: Portraits, cases: Sequence[RealCase
     for kind in IMPERFECTIONS:
         rows = []
         for case in (c for c in cases if c.kind == kind):
-            done = retouched(engine, engine.open(portraits.read(case.face)), case.instruction)
-            told[case.key] = asdict(counted(done, case.window))
+            session = engine.open(portraits.read(case.face))
+            done = retouched(engine, session, case.instruction)
+            told[case.key] = asdict(counted(done, case.window)) | {
+                "answer": answered(engine, session, case.instruction)
+            }
             rows.append(row(done, case.window, case.key))
         write_sheets(rows, out, kind)
     return told

@@ -19,6 +19,7 @@ from .wording import ADJUSTED, DECLINED, MOVES, NOT_EDITED, OFFERS
 
 CLAIMS: tuple[tuple[str, str], ...] = (
     ("side", r"\bas you (look|see)|\bsides? are as\b|person's own"),
+    ("fainter", r"\bcan still be seen\b"),
     (
         "unchanged",
         r"\b(photo|picture|image|it) (is|stays|remains) (unchanged|as it was)|\bleft the photo as it is|"
@@ -45,7 +46,9 @@ _KINDS = "|".join(sorted(map(re.escape, _KIND_WORDS), key=len, reverse=True))
 _WHERE = {words: region for region, words in PLACES.items() if words}
 _PLACES = "|".join(sorted(map(re.escape, _WHERE), key=len, reverse=True))
 _NUMBER = "|".join([r"\d+", *(n for n in NUMBERS if n != "no"), "a single", "an?"])
-_PIECE = re.compile(rf"(?:\b(?P<count>{_NUMBER}) (?:of the )?)?\b(?P<kind>{_KINDS})\b|\b(?P<place>{_PLACES})\b", re.I)
+_PIECE = re.compile(
+    rf"(?:\b(?P<count>{_NUMBER}) (?:of the |other )?)?\b(?P<kind>{_KINDS})\b|\b(?P<place>{_PLACES})\b", re.I
+)
 _PERCENT = re.compile(r"(\d+) ?%|\bby (half)\b")
 _HARMLESS = {s for group in (OFFERS, NOT_EDITED) for option in group for s in [option] if s}
 _OPENER = re.compile(r"^(done|sure|all set|here you go|of course|gladly|there you are|ok|okay|yes|no)\b[!.,]?\s*", re.I)
@@ -161,6 +164,7 @@ def _allowed(claim: Claim, facts: Told) -> Sequence[Item]:
         return next((items for p, items in facts.softened if p == claim.percent), ())
     return {
         "removed": facts.removed,
+        "fainter": facts.fainter,
         "absent": facts.absent,
         "untouched": facts.untouched,
         "kept": facts.kept,
@@ -185,6 +189,7 @@ def _missing(claims: Sequence[Claim], facts: Told) -> list[str]:
     out = []
     lists = {
         "removed": facts.removed,
+        "fainter": facts.fainter,
         "absent": facts.absent,
         "kept": facts.kept,
         "stayed": facts.stayed,

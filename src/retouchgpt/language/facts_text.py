@@ -6,6 +6,7 @@ retouch. removed: 3 acne, left cheek; shine. softened 50%: fine lines, mouth. ab
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from retouchgpt.core.facts import Facts, Finding, Outcome
@@ -31,9 +32,9 @@ class Item(NamedTuple):
 class Told(NamedTuple):
     """Facts sorted into what an answer tells, in the order in which it does.
 
-    softened: (percent, items) by falling strength. untouched: asked with strength 0. kept: left because the person said
-    so. stayed: left by default. rest: more was looked for and not found than is listed in `absent`. where: the one
-    place that a question is about.
+    fainter: marks that were to go and can still be seen. softened: (percent, items) by falling strength. untouched:
+    asked with strength 0. kept: left because the person said so. stayed: left by default. rest: more was looked for and
+    not found than is listed in `absent`. where: the one place that a question is about.
     """
 
     removed: tuple[Item, ...]
@@ -45,16 +46,26 @@ class Told(NamedTuple):
     stayed: tuple[Item, ...]
     rest: bool
     where: str = "face"
+    fainter: tuple[Item, ...] = ()
 
     @property
     def nothing_done(self) -> bool:
-        return not self.removed and not self.softened
+        return not self.removed and not self.fainter and not self.softened
 
     @property
     def items(self) -> tuple[Item, ...]:
         """All items, in order."""
         soft = [item for _, items in self.softened for item in items]
-        return (*self.removed, *soft, *self.absent, *self.untouched, *self.found, *self.kept, *self.stayed)
+        return (
+            *self.removed,
+            *self.fainter,
+            *soft,
+            *self.absent,
+            *self.untouched,
+            *self.found,
+            *self.kept,
+            *self.stayed,
+        )
 
     @property
     def sided(self) -> bool:
@@ -79,7 +90,8 @@ def told(facts: Facts) -> Told:
     rest = len(absent) > LISTED_ABSENT or any(o.imperfection == ALL and not o.done for o in facts.edited)
     kept, stayed = _left_alone(facts)
     return Told(
-        removed=_items(o for o in done if o.strength >= WHOLE),
+        removed=_items(_gone(o) for o in done if o.strength >= WHOLE and not 0 < o.count == o.fainter),
+        fainter=_items(replace(o, count=o.fainter) for o in done if o.strength >= WHOLE and o.fainter),
         softened=tuple(
             (p, _items(o for o in done if o.strength < WHOLE and percent(o.strength) == p)) for p in strengths
         ),
@@ -91,6 +103,10 @@ def told(facts: Facts) -> Told:
         rest=rest,
         where=facts.about[0][1] if len({r for _, r in facts.about}) == 1 else "face",
     )
+
+
+def _gone(outcome: Outcome) -> Outcome:
+    return replace(outcome, count=outcome.count - outcome.fainter)
 
 
 def _asked_after(finding: Finding, about: Sequence[tuple[str, str]]) -> bool:
@@ -131,7 +147,7 @@ def facts_text(facts: Facts) -> str:
     if facts.declined:
         return f"{facts.intent}. declined: {facts.declined}."
     sorted_facts = told(facts)
-    parts = [facts.intent, _list("removed", sorted_facts.removed)]
+    parts = [facts.intent, _list("removed", sorted_facts.removed), _list("fainter", sorted_facts.fainter)]
     parts += [_list(f"softened {p}%", items) for p, items in sorted_facts.softened]
     parts += [
         _list("found", sorted_facts.found),

@@ -75,6 +75,11 @@ GONE: tuple[str, ...] = (
     "That's {things} gone.",
     "{things} {have} been removed.",
 )
+FAINTER: tuple[str, ...] = (
+    "I made {things} fainter, but {they} can still be seen.",
+    "I only got {things} fainter; {they} can still be seen.",
+    "{things} {be} fainter, but can still be seen.",
+)
 SOFTENED: tuple[str, ...] = (
     "I softened {things} by {percent}%.",
     "I've toned down {things} by {percent}%.",
@@ -191,6 +196,8 @@ def _inspected(facts: Told, pick: Pick) -> list[str]:
 
 def _edited(facts: Told, pick: Pick) -> list[str]:
     parts = [_say((*REMOVED, *GONE), facts.removed, pick)] if facts.removed else []
+    if facts.fainter:
+        parts.append(_say(FAINTER, facts.fainter, pick))
     for percent, items in facts.softened:
         forms = HALVED if percent == 50 else SOFTENED
         parts.append(_say(forms, items, pick).replace("{percent}", str(percent)))
@@ -224,6 +231,7 @@ def _say(
     if form.startswith("There"):  # agrees with what follows it
         plural = _is_plural(items[0])
     form = form.replace("{be}", "are" if plural else "is").replace("{have}", "have" if plural else "has")
+    form = form.replace("{they}", "they" if plural else "it")
     return sentence(form)
 
 
@@ -238,24 +246,28 @@ def things(
 ) -> str:
     """ "two moles and the redness on the chin and one scar on the nose": items grouped by place.
 
-    article: goes before uncounted things. definite: "the two moles" instead of "two moles".
+    article: goes before uncounted things. definite: "the two moles" instead of "two moles". Marks somewhere on the face
+    beside such whose place is told are "two other moles".
     """
     groups = []
+    placed = {item.kind for item in items if place(item.kind, item.region)}
     for region, rows in groupby(items, key=lambda item: item.region):
         ordered = sorted(rows, key=lambda item: place(item.kind, region) != "")
-        names = [name(item, style, article, definite) for item in ordered]
+        names = [name(item, style, article, definite, item.kind in placed and region == "face") for item in ordered]
         groups.append(f"{join(names, last)} {place(ordered[-1].kind, region)}".strip())
     return join(groups, last)
 
 
-def name(item: Item, style: int = 0, article: str = "the", definite: bool = False) -> str:
-    """One item without its place."""
+def name(item: Item, style: int = 0, article: str = "the", definite: bool = False, others: bool = False) -> str:
+    """One item without its place. others: more of a kind that was told before."""
     if one_dark_circle(item.kind, item.region):
         return f"{'a' if article == 'some' else article} {noun(item.kind, 1)}".strip()
-    text = thing(item.kind, item.marks, style, article)
-    if definite and item.marks:
-        return f"the {text}" if item.marks > 1 else f"the {noun(item.kind, 1, style)}"
-    return text
+    if not item.marks:
+        return thing(item.kind, 0, style, article)
+    words = f"{'other ' if others else ''}{noun(item.kind, item.marks, style)}"
+    if definite and item.marks == 1:
+        return f"the {words}"
+    return f"{'the ' if definite else ''}{number(item.marks)} {words}"
 
 
 def count_words(items: Sequence[Item]) -> set[str]:

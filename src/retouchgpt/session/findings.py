@@ -12,6 +12,8 @@ from retouchgpt.core.facts import Finding, Outcome
 from retouchgpt.core.plan import Edit
 from retouchgpt.core.vocabulary import ALL, COUNTABLE, IMPERFECTIONS, NAMED_REGIONS, REGIONS, expand
 
+from .fading import Pictures, still_there
+
 FloatImage = NDArray[Any]
 
 FOUND = 0.4
@@ -90,16 +92,22 @@ def _areas(kind: str, heat: FloatImage, found: NDArray[np.bool_], regions: Float
 
 
 def outcomes(
-    edits: tuple[Edit, ...], kinds: FloatImage, changed: NDArray[np.bool_], regions: FloatImage, px: float
+    edits: tuple[Edit, ...],
+    kinds: FloatImage,
+    changed: NDArray[np.bool_],
+    regions: FloatImage,
+    px: float,
+    seen: Pictures | None = None,
 ) -> tuple[Outcome, ...]:
     """What became of each edit. `all` is told kind by kind, as far as something changed; else as one that was not done.
 
     kinds: (12, H, W) selected mask of each kind. changed: (H, W), where the pixels really differ. px: as in `find`.
+    seen: the face before and after; without it no mark counts as still to be seen.
     """
     out: list[Outcome] = []
     for edit in edits:
         region = regions[REGIONS.index(edit.region)]
-        told = [_outcome(kind, edit, kinds, changed, region, px) for kind in expand(edit.imperfection)]
+        told = [_outcome(kind, edit, kinds, changed, region, px, seen) for kind in expand(edit.imperfection)]
         done = [o for o in told if o.done]
         if edit.imperfection == ALL:
             out.extend(done or [Outcome(ALL, edit.region, edit.strength, 0, 0)])
@@ -109,23 +117,35 @@ def outcomes(
 
 
 def _outcome(
-    kind: str, edit: Edit, kinds: FloatImage, changed: NDArray[np.bool_], region: FloatImage, px: float
+    kind: str,
+    edit: Edit,
+    kinds: FloatImage,
+    changed: NDArray[np.bool_],
+    region: FloatImage,
+    px: float,
+    seen: Pictures | None,
 ) -> Outcome:
     own = kinds[IMPERFECTIONS.index(kind)]
     strongest = own >= kinds.max(0) - 1e-6  # a pixel that two kinds claim is told once
     done = (own > EDITED) & strongest & changed & (region > 0.3)
     if edit.strength == 0 or done.sum() < LEAST_AREA:
         return Outcome(kind, edit.region, edit.strength, 0, 0)
-    count = _count(own, done) if kind in COUNTABLE else 0
-    return Outcome(kind, edit.region, edit.strength, count, max(round(int(done.sum()) * px), 1))
+    area = max(round(int(done.sum()) * px), 1)
+    if kind not in COUNTABLE:
+        return Outcome(kind, edit.region, edit.strength, 0, area)
+    labels, clear = _clear(own, done)
+    fainter = 0 if seen is None else int(still_there(seen, labels, clear, kinds.max(0) > EDITED).sum())
+    return Outcome(kind, edit.region, edit.strength, len(clear), area, fainter)
 
 
-def _count(own: FloatImage, done: NDArray[np.bool_]) -> int:
-    """Marks among the edited places: those that would also be named as found; at least 1."""
+def _clear(own: FloatImage, done: NDArray[np.bool_]) -> tuple[NDArray[np.int32], list[int]]:
+    """Labels (H, W) of the edited places, and of which of them are marks: those that would also be named as found, or
+    the hottest."""
     labels, places = components(done)
     peaks = _peaks(np.where(done, own, 0), labels, len(places))
-    clear = [area >= LEAST_AREA and peak > FOUND for (_, _, area), peak in zip(places, peaks, strict=True)]
-    return max(sum(clear), 1)
+    marks = [(i, p) for i, ((_, _, area), p) in enumerate(zip(places, peaks, strict=True), 1) if area >= LEAST_AREA]
+    clear = [i for i, peak in marks if peak > FOUND]
+    return labels, clear or [1 + int(np.argmax(peaks))]
 
 
 def _distinct(items: list[Outcome]) -> tuple[Outcome, ...]:

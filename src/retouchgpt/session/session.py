@@ -28,6 +28,7 @@ from retouchgpt.photo.layers import Layer, Part, split
 
 from . import saved
 from .face import LookedAt, Repair, look, merged, placed, repair, select
+from .fading import pictures
 from .findings import outcomes
 from .result import FaceResult, Result, RetouchRequest
 from .steps import Pace, repair_in_steps
@@ -437,7 +438,9 @@ def facts_of(face: LookedAt, repaired: Repair | None, plan: EditPlan) -> Facts:
         kinds = np.zeros(face.heat.shape[1:], np.float32)
         edited = outcomes(asked, kinds, np.zeros(kinds.shape[1:], bool), face.regions[0].numpy(), face.photo_px)
     else:
-        edited = outcomes(asked, repaired.kinds, repaired.changed, face.regions[0].numpy(), face.photo_px)
+        side, crop = repaired.kinds.shape[-1], face.crop[0].permute(1, 2, 0).numpy()
+        seen = pictures(crop, repaired.correction, face.allowed, side)
+        edited = outcomes(asked, repaired.kinds, repaired.changed, face.regions[0].numpy(), face.photo_px, seen)
     kept = tuple(f for f in face.found if any(_covers(k.imperfection, k.region, f) for k in plan.keep))
     about = tuple((k.imperfection, k.region) for k in plan.about)
     return Facts(

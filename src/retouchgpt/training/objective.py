@@ -37,6 +37,7 @@ def lesson_of(recipe: Recipe, step: int, slot: int = 0, slots: int = 1) -> Lesso
         repairs=dealt(total),
         predicted=dealt(predicted),
         unnamed=dealt(total) - dealt(total - unnamed),
+        shift=recipe.mask_shift,
         seeing=weights.mask > 0,
         located=recipe.located,
         logits=weights.language > 0,

@@ -18,13 +18,15 @@ from .batches import Crop
 class Lesson(NamedTuple):
     """How one pass is taught. The first `repairs` rows are repaired, the first `predicted` of them under the predicted
     mask. The last `unnamed` of them are told where the mask lies but not of which kind it is: what it takes to tell a
-    mole from a red patch then comes from the picture and, through the LLM's prompts, from the words. seeing: whether
+    mole from a red patch then comes from the picture and, through the LLM's prompts, from the words. shift: most that
+    the predicted masks' logits are raised, from none in the first predicted row to all in the last. seeing: whether
     the maps are learned. located: False edits wherever the instruction reaches. logits: whether the LLM's are wanted.
     """
 
     repairs: int
     predicted: int = 0
     unnamed: int = 0
+    shift: float = 0.0
     seeing: bool = True
     located: bool = True
     logits: bool = False
@@ -59,7 +61,9 @@ class Pupil(RetouchNetwork):
         some = type(features)(tuple(m[rows] for m in features.maps), features.tokens[rows])
         asked = part.asked.clone() if lesson.located else anywhere(part)
         if lesson.predicted and maps:
-            asked[: lesson.predicted] = found(maps[0][rows].detach(), part)[: lesson.predicted]
+            raised = torch.linspace(0, lesson.shift, lesson.predicted, device=asked.device)
+            seen = Crop(*(x[: lesson.predicted] for x in part))
+            asked[: lesson.predicted] = found(maps[0][: lesson.predicted].detach() + raised[:, None, None, None], seen)
         where = given(asked)
         if lesson.unnamed:
             where.kinds[-lesson.unnamed :] = 0

@@ -65,7 +65,9 @@ class Recipe:
     statistics. warmup: steps of linear increase. betas: of Adam. clip: gradient norm of each box by itself, since the
     decoder's is a hundred times the encoder's. ema: decay of the averaged weights. predicted_masks: share of repairs
     done under the predicted mask instead of the painted one, after `teacher_steps`; unnamed_masks: share of them that
-    is told where the mask lies but not which kind it is, so that the instruction's words matter. precision: bf16
+    is told where the mask lies but not which kind it is, so that the instruction's words matter. mask_shift: most that
+    a predicted mask's logits are raised for a repair, evenly over its crops, since a release raises some kinds'
+    (`evaluation/calibrate.py`) and the repair must know such masks too. precision: bf16
     (float32 on a processor without instructions for it, where it takes ten times as long) or no.
     located: False lets the edit go anywhere that the instruction reaches (the ablation without IIP).
     validate_every, save_every: in steps. workers: loader processes. threads: of torch. tensorboard: also log there.
@@ -100,6 +102,7 @@ class Recipe:
     ema: float = 0.998
     predicted_masks: float = 0.4
     unnamed_masks: float = 0.0
+    mask_shift: float = 0.0
     teacher_steps: int = 500
     located: bool = True
     precision: str = "bf16"

@@ -1,0 +1,71 @@
+"""What an edit left of a mark: its contrast to the skin beside it, before and after (ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+BESIDE = 5
+"""Map px around a mark that are compared with it."""
+LEAST_BESIDE = 12
+"""Fewest map px beside a mark from which its contrast can be told."""
+GRAIN = 1.0
+"""Deviation, in map px, of the blur under which both are looked at."""
+VISIBLE = 2.3
+"""Contrast, in delta E 1976, from which an eye sees a mark (Mahy et al., 1994)."""
+HALF = 0.5
+"""Share of its contrast that a mark must keep, besides being visible, to count as still there."""
+
+
+class Pictures(NamedTuple):
+    """A face before and after an edit, (h, w, 3) in CIELAB at the size of the maps; skin: (h, w), where it is skin."""
+
+    before: NDArray[np.float32]
+    after: NDArray[np.float32]
+    skin: NDArray[np.bool_]
+
+
+def pictures(crop: NDArray[np.float32], correction: NDArray[np.float32], allowed: NDArray[Any], side: int) -> Pictures:
+    """crop, correction: (S, S, 3), sRGB in [0, 1] and what is added. allowed: (S, S) in [0, 1]. side: of the maps, px.
+
+    Returns both at that size, slightly blurred.
+    """
+    both = [crop, (crop + correction).clip(0, 1)]
+    small = [cv2.resize(x.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA) for x in both]
+    before, after = (cv2.GaussianBlur(cv2.cvtColor(x, cv2.COLOR_RGB2LAB), (0, 0), GRAIN) for x in small)
+    skin = cv2.resize(allowed.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA) > 0.5
+    return Pictures(before, after, skin)
+
+
+def still_there(
+    seen: Pictures, labels: NDArray[np.int32], chosen: Sequence[int], marks: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Whether each chosen mark of `labels` (h, w) can still be seen and kept half of its contrast, (len(chosen),).
+
+    marks: (h, w), all that is no skin to compare with. A mark without skin beside it counts as gone.
+    """
+    out = np.zeros(len(chosen), bool)
+    for i, label in enumerate(chosen):
+        own = labels == label
+        rows, columns = (np.flatnonzero(own.any(axis)) for axis in (1, 0))
+        window = tuple(slice(max(int(ends[0]) - BESIDE - 1, 0), int(ends[-1]) + BESIDE + 2) for ends in (rows, columns))
+        before, after = (contrast(x[window], own[window], (seen.skin & ~marks)[window]) for x in seen[:2])
+        out[i] = before > VISIBLE and after > max(VISIBLE, HALF * before)
+    return out
+
+
+def contrast(lab: NDArray[np.float32], own: NDArray[np.bool_], skin: NDArray[np.bool_]) -> float:
+    """Root mean square difference (delta E 1976) of a mark's pixels from the skin beside it, less that skin's own;
+    0 where there is too little skin. lab: (h, w, 3). own, skin: (h, w)."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BESIDE + 1, 2 * BESIDE + 1))
+    near = cv2.dilate(own.astype(np.uint8), kernel) > 0
+    beside = near & skin & ~(cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    if beside.sum() < LEAST_BESIDE:
+        return 0.0
+    usual = lab[beside].mean(0)
+    inside, outside = (np.square(lab[where] - usual).sum(1).mean() for where in (own, beside))
+    return float(np.sqrt(max(inside - outside, 0)))

@@ -1,0 +1,77 @@
+"""What an edit left of a mark is measured against the skin beside it, and told."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from retouchgpt.core.plan import Edit
+from retouchgpt.core.vocabulary import IMPERFECTIONS, REGIONS
+from retouchgpt.session.fading import Pictures, contrast, pictures, still_there
+from retouchgpt.session.findings import outcomes
+
+SIDE = 96
+MARKS = ((24, 24), (24, 70), (70, 24))
+
+
+@pytest.fixture
+def skin() -> NDArray[np.float32]:
+    """(2 SIDE, 2 SIDE, 3), with a light from the left and grain."""
+    rng = np.random.default_rng(3)
+    grain = cv2.GaussianBlur(rng.normal(0, 0.03, (2 * SIDE, 2 * SIDE)), (0, 0), 1.2)
+    light = np.linspace(0.1, -0.1, 2 * SIDE)[None] + grain
+    return (np.array([0.75, 0.6, 0.5]) + light[..., None]).astype(np.float32)
+
+
+def discs(radius: int, scale: int = 1) -> list[NDArray[np.bool_]]:
+    y, x = np.mgrid[: scale * SIDE, : scale * SIDE]
+    return [(y - scale * r) ** 2 + (x - scale * c) ** 2 <= (scale * radius) ** 2 for r, c in MARKS]
+
+
+def edited(skin: NDArray[np.float32], shares: tuple[float, float, float]) -> Pictures:
+    """Three dark marks, of each of which a share is taken away."""
+    photo, correction = skin.copy(), np.zeros_like(skin)
+    for own, share in zip(discs(4, 2), shares, strict=True):
+        photo[own] -= 0.2
+        correction[own] = 0.2 * share
+    return pictures(photo, correction, np.ones(skin.shape[:2], np.float32), SIDE)
+
+
+def labelled() -> NDArray[np.int32]:
+    return sum(((i + 1) * own.astype(np.int32) for i, own in enumerate(discs(4))), np.zeros((SIDE, SIDE), np.int32))
+
+
+def test_only_what_kept_half_of_its_contrast_is_still_there(skin: NDArray[np.float32]) -> None:
+    labels = labelled()
+    seen = edited(skin, (1.0, 0.7, 0.2))
+    assert still_there(seen, labels, [1, 2, 3], labels > 0).tolist() == [False, False, True]
+    assert still_there(seen, labels, [3], labels > 0).tolist() == [True]
+
+
+def test_grain_and_slow_light_are_no_mark(skin: NDArray[np.float32]) -> None:
+    seen = pictures(skin, np.zeros_like(skin), np.ones(skin.shape[:2], np.float32), SIDE)
+    labels = labelled()
+    everywhere = np.ones((SIDE, SIDE), bool)
+    assert all(contrast(seen.before, labels == i, everywhere) < 2.3 for i in (1, 2, 3))
+    assert not still_there(seen, labels, [1, 2, 3], labels > 0).any()
+
+
+def test_a_mark_without_skin_beside_it_is_not_judged(skin: NDArray[np.float32]) -> None:
+    seen = edited(skin, (0.0, 0.0, 0.0))
+    labels = labelled()
+    assert still_there(seen, labels, [1, 2, 3], labels > 0).all()
+    assert not still_there(seen, labels, [1, 2, 3], np.ones((SIDE, SIDE), bool)).any()
+
+
+def test_an_outcome_counts_what_can_still_be_seen(skin: NDArray[np.float32]) -> None:
+    kinds = np.zeros((len(IMPERFECTIONS), SIDE, SIDE), np.float32)
+    kinds[IMPERFECTIONS.index("spots")][labelled() > 0] = 0.9
+    regions = np.ones((len(REGIONS), SIDE, SIDE), np.float32)
+    asked, changed = (Edit("spots"),), labelled() > 0
+    for shares, fainter in (((1.0, 1.0, 1.0), 0), ((1.0, 0.2, 0.1), 2), ((0.1, 0.1, 0.1), 3)):
+        (told,) = outcomes(asked, kinds, changed, regions, 4.0, edited(skin, shares))
+        assert (told.count, told.fainter) == (3, fainter)
+    (told,) = outcomes(asked, kinds, changed, regions, 4.0)
+    assert told.fainter == 0
