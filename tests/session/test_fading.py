@@ -75,3 +75,17 @@ def test_an_outcome_counts_what_can_still_be_seen(skin: NDArray[np.float32]) -> 
         assert (told.count, told.fainter) == (3, fainter)
     (told,) = outcomes(asked, kinds, changed, regions, 4.0)
     assert told.fainter == 0
+
+
+def test_whatever_changed_is_told_however_faint_and_at_the_edge_of_a_place() -> None:
+    kinds = np.zeros((len(IMPERFECTIONS), SIDE, SIDE), np.float32)
+    own = kinds[IMPERFECTIONS.index("moles")]
+    own[30:32, 40] = 0.15
+    regions = np.full((len(REGIONS), SIDE, SIDE), 0.1, np.float32)
+    changed = own > 0
+    (told,) = outcomes((Edit("moles", "left_cheek"),), kinds, changed, regions, 4.0)
+    assert (told.count, told.area_px) == (1, 8)
+    for nothing in (outcomes((Edit("moles", "left_cheek"),), kinds, changed & False, regions, 4.0),
+                    outcomes((Edit("acne", "left_cheek"),), kinds, changed, regions, 4.0),
+                    outcomes((Edit("moles", "left_cheek", 0.0),), kinds, changed, regions, 4.0)):  # fmt: skip
+        assert not nothing[0].done

@@ -19,7 +19,9 @@ FloatImage = NDArray[Any]
 FOUND = 0.4
 """Heat from which a place counts as found."""
 EDITED = 0.2
-"""Mask from which a place may count as edited; whether it was, its pixels say."""
+"""Mask from which a place may count as edited, where there is such a one; whether it was, its pixels say."""
+INSIDE = 0.3
+"""Reach from which a place lies in a region."""
 LEAST_AREA = 3
 """Smallest mark in px of the map; below it is noise."""
 SMALLEST_SHARE = 0.002
@@ -37,7 +39,7 @@ def region_at(regions: FloatImage, x: float, y: float) -> str:
     """The named region at a point of the maps; `face` where none covers it."""
     values = regions[1 : len(NAMED_REGIONS), int(y), int(x)]
     best = int(values.argmax())
-    return NAMED_REGIONS[1 + best] if values[best] > 0.3 else "face"
+    return NAMED_REGIONS[1 + best] if values[best] > INSIDE else "face"
 
 
 def find(heat: FloatImage, regions: FloatImage, px: float) -> tuple[Finding, ...]:
@@ -81,7 +83,7 @@ def _peaks(heat: FloatImage, labels: NDArray[np.int32], count: int) -> list[floa
 
 def _areas(kind: str, heat: FloatImage, found: NDArray[np.bool_], regions: FloatImage, px: float) -> list[Finding]:
     owner = regions[1 : len(NAMED_REGIONS)].argmax(0)
-    covered = regions[1 : len(NAMED_REGIONS)].max(0) > 0.3
+    covered = regions[1 : len(NAMED_REGIONS)].max(0) > INSIDE
     out = []
     for r, region in enumerate(NAMED_REGIONS[1:]):
         own = covered & (owner == r)
@@ -127,9 +129,12 @@ def _outcome(
 ) -> Outcome:
     own = kinds[IMPERFECTIONS.index(kind)]
     strongest = own >= kinds.max(0) - 1e-6  # a pixel that two kinds claim is told once
-    done = (own > EDITED) & strongest & changed & (region > 0.3)
-    if edit.strength == 0 or done.sum() < LEAST_AREA:
+    faint = (own > 0) & strongest & changed & (region > 0)
+    if edit.strength == 0 or not faint.any():
         return Outcome(kind, edit.region, edit.strength, 0, 0)
+    done = faint & (own > EDITED) & (region > INSIDE)
+    if done.sum() < LEAST_AREA:  # a faint change, or one at the region's edge, is a change all the same
+        done = faint
     area = max(round(int(done.sum()) * px), 1)
     if kind not in COUNTABLE:
         return Outcome(kind, edit.region, edit.strength, 0, area)
