@@ -43,6 +43,20 @@ def test_frames_of_glasses_are_covered(colour: tuple[int, int, int], face: Any) 
     assert found[frames].mean() > 0.97
 
 
+def grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+
+
+def test_frames_of_glasses_are_covered_in_black_and_white(face: Any) -> None:
+    skin = np.median(face[0][face[1][:, 1].astype(int), face[1][:, 0].astype(int)], 0)
+    pale = tuple(int(v) for v in skin * 0.8)
+    image, frames = with_glasses(*face, pale)
+    found, _ = covered(grey(image), face[1])
+    assert found[frames].mean() > 0.75, "none at all by the thresholds for colour"
+    bare, skin_by_colour = covered(grey(face[0]), face[1])
+    assert bare[skin_by_colour].mean() < 0.06
+
+
 def test_a_beard_in_skin_colour_is_covered(face: Any) -> None:
     image, points = face
     chin = np.zeros(image.shape[:2], np.uint8)

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from retouchgpt.core.errors import (
     EmptyInstruction,
@@ -20,9 +21,12 @@ from retouchgpt.core.errors import (
 )
 from retouchgpt.core.geometry import Extent
 from retouchgpt.core.plan import EditPlan
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.model.checkpoint import create
 from retouchgpt.photo.composite import frame_box
 from retouchgpt.photo.regions import protected_map
 from retouchgpt.session import RetouchGPT, Session
+from retouchgpt.session.face import look_again
 from tests.fakes import Planner, Writer, acne_network
 
 
@@ -272,3 +276,18 @@ def test_of_faces_whose_frames_overlap_no_pixel_is_corrected_twice(engine: Retou
     for own in alone:
         changed = (own != close).any(2)
         assert ((both == own).all(2) & changed).any()
+
+
+def test_a_black_and_white_photo_shows_no_redness(portrait: Any) -> None:
+    network = create("tiny").eval()
+    with torch.no_grad():
+        network.get_parameter("imperfection.head.bias").fill_(5.0)
+    engine = RetouchGPT(network, Planner(), Writer())
+    redness = IMPERFECTIONS.index("redness")
+    grey = np.repeat(cv2.cvtColor(portrait, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    for photo, most in ((portrait, 1), (grey, 0)):
+        (face,) = engine.open(photo).faces
+        assert float(face.heat[0, redness].max()) > 0.9 if most else not face.heat[0, redness].any()
+        assert float(face.heat[0, redness - 1].max()) > 0.9
+        again = look_again(network, face, (face.crop * torch.tensor([0.99, 0.9, 0.9])[None, :, None, None]))
+        assert bool(again.heat[0, redness].any()) == bool(most), "a step's own colours make no redness"

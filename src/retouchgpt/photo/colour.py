@@ -179,6 +179,11 @@ def colourless(pixels: NDArray[Any]) -> bool:
     return True
 
 
+def black_and_white(image: FloatImage) -> bool:
+    """`colourless` for numbers in [0, 1], (H, W, 3)."""
+    return float((image.max(2) - image.min(2)).max()) < 1.5 / 255
+
+
 def ink_to_srgb(image: Any, icc: bytes | None) -> Any | None:
     """A CMYK Pillow image as sRGB by its own profile; None where it has none that LittleCMS can use."""
     from PIL import ImageCms

@@ -14,12 +14,13 @@ from torch import Tensor
 from retouchgpt.core.facts import Finding
 from retouchgpt.core.geometry import Extent, Similarity, face_alignment
 from retouchgpt.core.plan import EditPlan
+from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.model.image_encoder import ImageFeatures
 from retouchgpt.model.imperfection import Selection
 from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import Request, RetouchNetwork
 from retouchgpt.model.precision import autocast
-from retouchgpt.photo.colour import SRGB, Space
+from retouchgpt.photo.colour import SRGB, Space, black_and_white
 from retouchgpt.photo.composite import Placed, to_model
 from retouchgpt.photo.coverings import coverings
 from retouchgpt.photo.faces import Face
@@ -27,6 +28,8 @@ from retouchgpt.photo.regions import eye_distance, protected_map, region_maps, s
 
 from .findings import find
 
+OF_COLOUR = [IMPERFECTIONS.index("redness")]
+"""Kinds that a black-and-white photo cannot show."""
 BESIDE_COVERING = 0.1
 """Eye distances beside a beard or a frame over which an edit fades in, so that a wide one has no edge there."""
 
@@ -77,27 +80,30 @@ def look(network: RetouchNetwork, pixels: NDArray[Any], face: Face, space: Space
     crop = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].contiguous(memory_format=torch.channels_last)
     side = size // network.config.strides[0]
     regions = torch.from_numpy(region_maps(landmarks * (side / size), Extent(side, side)))[None]
-    features, heat = _seen(network, crop, regions, allowed)
+    features, heat = _seen(network, crop, regions, allowed, grey=black_and_white(image))
     px = (size / side / alignment.scale) ** 2
     found = find(heat[0].numpy(), regions[0].numpy(), px)
     return LookedAt(face, alignment, crop, features, heat, regions, allowed, found)
 
 
 def _seen(
-    network: RetouchNetwork, crop: Tensor, regions: Tensor, allowed: NDArray[np.float32]
+    network: RetouchNetwork, crop: Tensor, regions: Tensor, allowed: NDArray[np.float32], *, grey: bool
 ) -> tuple[ImageFeatures, Tensor]:
-    """Features of a crop, and its heat maps where the skin may be edited."""
+    """Features of a crop, and its heat maps where the skin may be edited; of a grey photo without what takes colour."""
     side = regions.shape[-1]
     with fast(network):
         features = network.encode(crop)
         heat = network.find(features, regions).float()
+    if grey:
+        heat[:, OF_COLOUR] = 0
     return features, heat * torch.from_numpy(cv2.resize(allowed, (side, side), interpolation=cv2.INTER_AREA))
 
 
 @torch.inference_mode()
 def look_again(network: RetouchNetwork, seen: LookedAt, crop: Tensor) -> LookedAt:
     """The same face after a step: another crop (1, 3, S, S), the same landmarks and skin."""
-    features, heat = _seen(network, crop, seen.regions, seen.allowed)
+    grey = black_and_white(seen.crop[0].permute(1, 2, 0).numpy())
+    features, heat = _seen(network, crop, seen.regions, seen.allowed, grey=grey)
     return replace(seen, crop=crop, features=features, heat=heat)
 
 
