@@ -64,18 +64,18 @@ PARTLY = Facts("retouch", edited=(Outcome("spots", "chin", 1.0, 5, 400, 3), Outc
 def test_what_can_still_be_seen_is_not_told_as_removed() -> None:
     answer = plain(PARTLY)
     assert answer == (
-        "I removed two dark spots on the chin. I made one mole on the nose and three dark spots on the chin fainter, "
-        "but they can still be seen."
+        "I removed two dark spots on the chin. I worked on one mole on the nose and three dark spots on the chin, but "
+        "they can still be seen."
     )
     for text in variants(PARTLY, "remove the spots and the mole"):
         assert check(text, PARTLY) == []
-    gone = replace(PARTLY, edited=tuple(replace(o, fainter=0) for o in PARTLY.edited))
+    gone = replace(PARTLY, edited=tuple(replace(o, still_seen=0) for o in PARTLY.edited))
     assert check(answer, gone) != []
     assert check(plain(gone), PARTLY) != []
     assert check("I removed two dark spots on the chin.", PARTLY) != []
     one = Facts("retouch", edited=(Outcome("moles", "face", 1.0, 1, 40, 1),))
-    assert plain(one) == "I made one mole fainter, but it can still be seen."
-    assert "fainter: mole" in facts_text(one) or "fainter: 1 mole" in facts_text(one)
+    assert plain(one) == "I worked on one mole, but it can still be seen."
+    assert "still seen: 1 mole" in facts_text(one)
     half = Facts("retouch", edited=(Outcome("moles", "face", 0.5, 1, 40, 1),))
     assert plain(half) == "I softened one mole by half.", "of what was only to fade nothing else is expected"
 

@@ -70,11 +70,11 @@ def test_an_outcome_counts_what_can_still_be_seen(skin: NDArray[np.float32]) -> 
     kinds[IMPERFECTIONS.index("spots")][labelled() > 0] = 0.9
     regions = np.ones((len(REGIONS), SIDE, SIDE), np.float32)
     asked, changed = (Edit("spots"),), labelled() > 0
-    for shares, fainter in (((1.0, 1.0, 1.0), 0), ((1.0, 0.2, 0.1), 2), ((0.1, 0.1, 0.1), 3)):
+    for shares, still in (((1.0, 1.0, 1.0), 0), ((1.0, 0.2, 0.1), 2), ((0.1, 0.1, 0.1), 3)):
         (told,) = outcomes(asked, kinds, changed, regions, 4.0, edited(skin, shares))
-        assert (told.count, told.fainter) == (3, fainter)
+        assert (told.count, told.still_seen) == (3, still)
     (told,) = outcomes(asked, kinds, changed, regions, 4.0)
-    assert told.fainter == 0
+    assert told.still_seen == 0
 
 
 def test_whatever_changed_is_told_however_faint_and_at_the_edge_of_a_place() -> None:

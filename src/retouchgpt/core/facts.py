@@ -24,8 +24,8 @@ class Finding:
 class Outcome:
     """What became of one asked edit, as measured on the pixels.
 
-    count, area_px: marks and photo px that really changed; both 0 when nothing was found there. fainter: those of
-    `count` that are fainter than before and still to be seen (`session/fading.py`).
+    count, area_px: marks and photo px that really changed; both 0 when nothing was found there. still_seen: those
+    of `count` that can be seen all the same (`session/fading.py`).
     """
 
     imperfection: str
@@ -33,7 +33,7 @@ class Outcome:
     strength: float
     count: int
     area_px: int
-    fainter: int = 0
+    still_seen: int = 0
 
     @property
     def done(self) -> bool:

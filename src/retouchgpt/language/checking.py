@@ -19,7 +19,7 @@ from .wording import ADJUSTED, DECLINED, MOVES, NOT_EDITED, OFFERS
 
 CLAIMS: tuple[tuple[str, str], ...] = (
     ("side", r"\bas you (look|see)|\bsides? are as\b|person's own"),
-    ("fainter", r"\bcan still be seen\b"),
+    ("still seen", r"\bcan still be seen\b"),
     (
         "unchanged",
         r"\b(photo|picture|image|it) (is|stays|remains) (unchanged|as it was)|\bleft the photo as it is|"
@@ -164,7 +164,7 @@ def _allowed(claim: Claim, facts: Told) -> Sequence[Item]:
         return next((items for p, items in facts.softened if p == claim.percent), ())
     return {
         "removed": facts.removed,
-        "fainter": facts.fainter,
+        "still seen": facts.still_seen,
         "absent": facts.absent,
         "untouched": facts.untouched,
         "kept": facts.kept,
@@ -189,7 +189,7 @@ def _missing(claims: Sequence[Claim], facts: Told) -> list[str]:
     out = []
     lists = {
         "removed": facts.removed,
-        "fainter": facts.fainter,
+        "still seen": facts.still_seen,
         "absent": facts.absent,
         "kept": facts.kept,
         "stayed": facts.stayed,

@@ -32,7 +32,7 @@ class Item(NamedTuple):
 class Told(NamedTuple):
     """Facts sorted into what an answer tells, in the order in which it does.
 
-    fainter: marks that were to go and can still be seen. softened: (percent, items) by falling strength. untouched:
+    still_seen: marks that were to go and can still be seen. softened: (percent, items) by falling strength. untouched:
     asked with strength 0. kept: left because the person said so. stayed: left by default. rest: more was looked for and
     not found than is listed in `absent`. where: the one place that a question is about.
     """
@@ -46,11 +46,11 @@ class Told(NamedTuple):
     stayed: tuple[Item, ...]
     rest: bool
     where: str = "face"
-    fainter: tuple[Item, ...] = ()
+    still_seen: tuple[Item, ...] = ()
 
     @property
     def nothing_done(self) -> bool:
-        return not self.removed and not self.fainter and not self.softened
+        return not self.removed and not self.still_seen and not self.softened
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -58,7 +58,7 @@ class Told(NamedTuple):
         soft = [item for _, items in self.softened for item in items]
         return (
             *self.removed,
-            *self.fainter,
+            *self.still_seen,
             *soft,
             *self.absent,
             *self.untouched,
@@ -90,8 +90,8 @@ def told(facts: Facts) -> Told:
     rest = len(absent) > LISTED_ABSENT or any(o.imperfection == ALL and not o.done for o in facts.edited)
     kept, stayed = _left_alone(facts)
     return Told(
-        removed=_items(_gone(o) for o in done if o.strength >= WHOLE and not 0 < o.count == o.fainter),
-        fainter=_items(replace(o, count=o.fainter) for o in done if o.strength >= WHOLE and o.fainter),
+        removed=_items(_gone(o) for o in done if o.strength >= WHOLE and not 0 < o.count == o.still_seen),
+        still_seen=_items(replace(o, count=o.still_seen) for o in done if o.strength >= WHOLE and o.still_seen),
         softened=tuple(
             (p, _items(o for o in done if o.strength < WHOLE and percent(o.strength) == p)) for p in strengths
         ),
@@ -106,7 +106,7 @@ def told(facts: Facts) -> Told:
 
 
 def _gone(outcome: Outcome) -> Outcome:
-    return replace(outcome, count=outcome.count - outcome.fainter)
+    return replace(outcome, count=outcome.count - outcome.still_seen)
 
 
 def _asked_after(finding: Finding, about: Sequence[tuple[str, str]]) -> bool:
@@ -147,7 +147,7 @@ def facts_text(facts: Facts) -> str:
     if facts.declined:
         return f"{facts.intent}. declined: {facts.declined}."
     sorted_facts = told(facts)
-    parts = [facts.intent, _list("removed", sorted_facts.removed), _list("fainter", sorted_facts.fainter)]
+    parts = [facts.intent, _list("removed", sorted_facts.removed), _list("still seen", sorted_facts.still_seen)]
     parts += [_list(f"softened {p}%", items) for p, items in sorted_facts.softened]
     parts += [
         _list("found", sorted_facts.found),

@@ -75,10 +75,10 @@ GONE: tuple[str, ...] = (
     "That's {things} gone.",
     "{things} {have} been removed.",
 )
-FAINTER: tuple[str, ...] = (
-    "I made {things} fainter, but {they} can still be seen.",
-    "I only got {things} fainter; {they} can still be seen.",
-    "{things} {be} fainter, but can still be seen.",
+STILL_SEEN: tuple[str, ...] = (
+    "I worked on {things}, but {they} can still be seen.",
+    "I couldn't take out {things} altogether; {they} can still be seen.",
+    "{things} can still be seen, though I worked on {them}.",
 )
 SOFTENED: tuple[str, ...] = (
     "I softened {things} by {percent}%.",
@@ -196,8 +196,8 @@ def _inspected(facts: Told, pick: Pick) -> list[str]:
 
 def _edited(facts: Told, pick: Pick) -> list[str]:
     parts = [_say((*REMOVED, *GONE), facts.removed, pick)] if facts.removed else []
-    if facts.fainter:
-        parts.append(_say(FAINTER, facts.fainter, pick))
+    if facts.still_seen:
+        parts.append(_say(STILL_SEEN, facts.still_seen, pick))
     for percent, items in facts.softened:
         forms = HALVED if percent == 50 else SOFTENED
         parts.append(_say(forms, items, pick).replace("{percent}", str(percent)))
@@ -231,7 +231,7 @@ def _say(
     if form.startswith("There"):  # agrees with what follows it
         plural = _is_plural(items[0])
     form = form.replace("{be}", "are" if plural else "is").replace("{have}", "have" if plural else "has")
-    form = form.replace("{they}", "they" if plural else "it")
+    form = form.replace("{they}", "they" if plural else "it").replace("{them}", "them" if plural else "it")
     return sentence(form)
 
 

@@ -139,8 +139,8 @@ def _outcome(
     if kind not in COUNTABLE:
         return Outcome(kind, edit.region, edit.strength, 0, area)
     labels, clear = _clear(own, done)
-    fainter = 0 if seen is None else int(still_there(seen, labels, clear, kinds.max(0) > EDITED).sum())
-    return Outcome(kind, edit.region, edit.strength, len(clear), area, fainter)
+    still_seen = 0 if seen is None else int(still_there(seen, labels, clear, kinds.max(0) > EDITED).sum())
+    return Outcome(kind, edit.region, edit.strength, len(clear), area, still_seen)
 
 
 def _clear(own: FloatImage, done: NDArray[np.bool_]) -> tuple[NDArray[np.int32], list[int]]:
