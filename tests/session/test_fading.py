@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.plan import Edit
 from retouchgpt.core.vocabulary import IMPERFECTIONS, REGIONS
-from retouchgpt.session.fading import Pictures, contrast, pictures, still_there
+from retouchgpt.session.fading import Pictures, beside, contrast, pictures, still_there
 from retouchgpt.session.findings import outcomes
 
 SIDE = 96
@@ -54,7 +54,7 @@ def test_grain_and_slow_light_are_no_mark(skin: NDArray[np.float32]) -> None:
     seen = pictures(skin, np.zeros_like(skin), np.ones(skin.shape[:2], np.float32), SIDE)
     labels = labelled()
     everywhere = np.ones((SIDE, SIDE), bool)
-    assert all(contrast(seen.before, labels == i, everywhere) < 2.3 for i in (1, 2, 3))
+    assert all(contrast(seen.before, labels == i, beside(labels == i, everywhere)) < 2.3 for i in (1, 2, 3))
     assert not still_there(seen, labels, [1, 2, 3], labels > 0).any()
 
 

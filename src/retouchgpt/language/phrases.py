@@ -95,10 +95,10 @@ def noun(kind: str, count: int = 2, style: int = 0) -> str:
     return names[style % len(names)][0 if count == 1 else 1]
 
 
-def thing(kind: str, count: int, style: int = 0, article: str = "the") -> str:
-    """ "three blemishes", "one mole", "the redness": a measured amount of one kind."""
+def thing(kind: str, count: int, style: int = 0, article: str = "the", *, other: bool = False) -> str:
+    """ "three blemishes", "one mole", "the redness": a measured amount of one kind. other: "three other blemishes"."""
     if kind in COUNTABLE and count > 0:
-        return f"{number(count)} {noun(kind, count, style)}"
+        return f"{number(count)} {'other ' if other else ''}{noun(kind, count, style)}"
     return f"{article} {noun(kind, 2, style)}".strip()
 
 

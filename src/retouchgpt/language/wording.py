@@ -262,12 +262,8 @@ def name(item: Item, style: int = 0, article: str = "the", definite: bool = Fals
     """One item without its place. others: more of a kind that was told before."""
     if one_dark_circle(item.kind, item.region):
         return f"{'a' if article == 'some' else article} {noun(item.kind, 1)}".strip()
-    if not item.marks:
-        return thing(item.kind, 0, style, article)
-    words = f"{'other ' if others else ''}{noun(item.kind, item.marks, style)}"
-    if definite and item.marks == 1:
-        return f"the {words}"
-    return f"{'the ' if definite else ''}{number(item.marks)} {words}"
+    text = thing(item.kind, item.marks, style, article, other=others)
+    return f"the {text.removeprefix('one ')}" if definite and item.marks else text
 
 
 def count_words(items: Sequence[Item]) -> set[str]:

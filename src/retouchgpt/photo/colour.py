@@ -169,19 +169,15 @@ def lab_to_srgb(values: NDArray[Any], photometric: int) -> NDArray[Any]:
 
 
 def colourless(pixels: NDArray[Any]) -> bool:
-    """Whether a photo (H, W, 3), uint8 or uint16, is black and white though stored in colour: no pixel's channels lie
-    more than a level of 255 apart."""
-    level = np.iinfo(pixels.dtype).max // 255
+    """Whether a photo (H, W, 3), uint8, uint16 or float in [0, 1], is black and white though stored in colour: no
+    pixel's channels lie more than a level of 255 apart (a float's, which may be resampled, one and a half)."""
+    whole = np.issubdtype(pixels.dtype, np.integer)
+    level = np.iinfo(pixels.dtype).max // 255 if whole else 1.5 / 255
     for y in range(0, pixels.shape[0], STRIP):
-        rows = pixels[y : y + STRIP].astype(np.int32)
+        rows = pixels[y : y + STRIP].astype(np.int32 if whole else pixels.dtype)
         if (rows.max(2) - rows.min(2)).max() > level:
             return False
     return True
-
-
-def black_and_white(image: FloatImage) -> bool:
-    """`colourless` for numbers in [0, 1], (H, W, 3)."""
-    return float((image.max(2) - image.min(2)).max()) < 1.5 / 255
 
 
 def ink_to_srgb(image: Any, icc: bytes | None) -> Any | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import LEFT_EYE_CONTOUR, RIGHT_EYE_CONTOUR, Extent
 
-from .colour import black_and_white
+from .colour import colourless
 from .regions import OUTER_CORNERS, OVAL, POLYGONS, eye_distance, protected_map
 
 FloatImage = NDArray[Any]
@@ -37,7 +37,7 @@ class Worn(NamedTuple):
 
 IN_COLOUR, IN_GREY = Worn(0.3, 1.2, 0.05, 0.15), Worn(0.22, 1.0, 0.04, 0.1)
 """In grey the channel that shows a frame best is lost. Of 51 faces out of 315 that count as wearing glasses in colour,
-32 do in grey by the thresholds for colour and 42 by these; of the other 264 none does."""
+32 do in grey by the thresholds for colour and 42 by these, which were chosen on them; of the other 264 none does."""
 FRAME, FRAME_OVER_SKIN = 0.17, 1.9
 """Contrast of a frame: in log units, and over the middle of this face's own skin."""
 FRAME_LENGTH = 0.5
@@ -84,7 +84,7 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
 def _glasses(image: FloatImage, points: FloatImage, bare: FloatImage) -> Mask:
     none = np.zeros(image.shape[:2], bool)
     bridge = _bridge_contrast(image, points)
-    least = IN_GREY if black_and_white(image) else IN_COLOUR
+    least = IN_GREY if colourless(image) else IN_COLOUR
     if bridge < least.bridge:
         return none
     unit = eye_distance(points)

@@ -20,7 +20,7 @@ from retouchgpt.model.imperfection import Selection
 from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import Request, RetouchNetwork
 from retouchgpt.model.precision import autocast
-from retouchgpt.photo.colour import SRGB, Space, black_and_white
+from retouchgpt.photo.colour import SRGB, Space, colourless
 from retouchgpt.photo.composite import Placed, to_model
 from retouchgpt.photo.coverings import coverings
 from retouchgpt.photo.faces import Face
@@ -80,7 +80,7 @@ def look(network: RetouchNetwork, pixels: NDArray[Any], face: Face, space: Space
     crop = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].contiguous(memory_format=torch.channels_last)
     side = size // network.config.strides[0]
     regions = torch.from_numpy(region_maps(landmarks * (side / size), Extent(side, side)))[None]
-    features, heat = _seen(network, crop, regions, allowed, grey=black_and_white(image))
+    features, heat = _seen(network, crop, regions, allowed, grey=colourless(image))
     px = (size / side / alignment.scale) ** 2
     found = find(heat[0].numpy(), regions[0].numpy(), px)
     return LookedAt(face, alignment, crop, features, heat, regions, allowed, found)
@@ -102,7 +102,7 @@ def _seen(
 @torch.inference_mode()
 def look_again(network: RetouchNetwork, seen: LookedAt, crop: Tensor) -> LookedAt:
     """The same face after a step: another crop (1, 3, S, S), the same landmarks and skin."""
-    grey = black_and_white(seen.crop[0].permute(1, 2, 0).numpy())
+    grey = colourless(seen.crop[0].permute(1, 2, 0).numpy())
     features, heat = _seen(network, crop, seen.regions, seen.allowed, grey=grey)
     return replace(seen, crop=crop, features=features, heat=heat)
 

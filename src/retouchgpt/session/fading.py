@@ -17,7 +17,7 @@ GRAIN = 1.0
 """Deviation, in map px, of the blur under which both are looked at."""
 VISIBLE = 2.3
 """Contrast, in delta E 1976, from which an eye sees a mark (Mahy et al., 1994)."""
-HALF = 0.5
+KEPT = 0.5
 """Share of its contrast that a mark must keep, besides being visible, to count as still there."""
 
 
@@ -48,24 +48,28 @@ def still_there(
 
     marks: (h, w), all that is no skin to compare with. A mark without skin beside it counts as gone.
     """
-    out = np.zeros(len(chosen), bool)
+    out, skin = np.zeros(len(chosen), bool), seen.skin & ~marks
     for i, label in enumerate(chosen):
         own = labels == label
         rows, columns = (np.flatnonzero(own.any(axis)) for axis in (1, 0))
-        window = tuple(slice(max(int(ends[0]) - BESIDE - 1, 0), int(ends[-1]) + BESIDE + 2) for ends in (rows, columns))
-        before, after = (contrast(x[window], own[window], (seen.skin & ~marks)[window]) for x in seen[:2])
-        out[i] = before > VISIBLE and after > max(VISIBLE, HALF * before)
+        window = tuple(slice(max(int(ends[0]) - BESIDE, 0), int(ends[-1]) + BESIDE + 1) for ends in (rows, columns))
+        near = beside(own[window], skin[window])
+        if near.sum() >= LEAST_BESIDE:
+            before, after = (contrast(lab[window], own[window], near) for lab in (seen.before, seen.after))
+            out[i] = before > VISIBLE and after > max(VISIBLE, KEPT * before)
     return out
 
 
-def contrast(lab: NDArray[np.float32], own: NDArray[np.bool_], skin: NDArray[np.bool_]) -> float:
-    """Root mean square difference (delta E 1976) of a mark's pixels from the skin beside it, less that skin's own;
-    0 where there is too little skin. lab: (h, w, 3). own, skin: (h, w)."""
+def beside(own: NDArray[np.bool_], skin: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Skin (h, w) beside a mark (h, w), a px away from it."""
+    mark = own.astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BESIDE + 1, 2 * BESIDE + 1))
-    near = cv2.dilate(own.astype(np.uint8), kernel) > 0
-    beside = near & skin & ~(cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    if beside.sum() < LEAST_BESIDE:
-        return 0.0
-    usual = lab[beside].mean(0)
-    inside, outside = (np.square(lab[where] - usual).sum(1).mean() for where in (own, beside))
+    return (cv2.dilate(mark, kernel) > cv2.dilate(mark, np.ones((3, 3), np.uint8))) & skin
+
+
+def contrast(lab: NDArray[np.float32], own: NDArray[np.bool_], near: NDArray[np.bool_]) -> float:
+    """Root mean square difference (delta E 1976) of a mark's pixels from the skin near it, less that skin's own.
+    lab: (h, w, 3). own, near: (h, w)."""
+    usual = lab[near].mean(0)
+    inside, outside = (np.square(lab[where] - usual).sum(1).mean() for where in (own, near))
     return float(np.sqrt(max(inside - outside, 0)))

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from retouchgpt.core.errors import BadData
-from retouchgpt.model.checkpoint import from_pretrained, save_pretrained, sha256
+from retouchgpt.model.checkpoint import WEIGHTS, from_pretrained, save_pretrained, sha256
 from retouchgpt.model.network import RetouchNetwork
 
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recipe = json.loads((options.later / "recipe.json").read_text())
     except (OSError, ValueError) as error:
         raise BadData(f"{options.later} does not tell how its weights were trained: {error}") from error
-    recipe["averaged"] = {"with": sha256(options.earlier / "model.safetensors"), "share": options.share}
+    recipe["averaged"] = {"with": sha256(options.earlier / WEIGHTS), "share": options.share}
     save_pretrained(mean, options.out, dtype=torch.float16)
     (options.out / "recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
 
