@@ -16,7 +16,7 @@ from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
 from retouchgpt.model.imperfection import given
 from retouchgpt.training.batches import PaintedCrops, collate, packed, unpacked
 from retouchgpt.training.begin import begin
-from retouchgpt.training.recipe import LossWeights, Recipe, read_recipe
+from retouchgpt.training.recipe import OPTIMISERS, LossWeights, Recipe, read_recipe
 from retouchgpt.training.trainer import FromStep, Trainer, rate
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -58,9 +58,12 @@ def test_target_differs_from_the_image_only_under_the_asked_mask(cache: Path) ->
     assert touched > 5
 
 
-def test_the_next_twenty_losses_are_the_same_after_a_resume(cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_the_next_twenty_losses_are_the_same_after_a_resume(cache: Path, tmp_path: Path, optimiser: str) -> None:
     """Bit for bit, with the discriminator, and averaged weights and discriminator end alike."""
-    recipe = replace(TINY, steps=23, restart=23, save_every=100, losses=LossWeights(adversarial=0.1))
+    recipe = replace(
+        TINY, steps=23, restart=23, save_every=100, losses=LossWeights(adversarial=0.1), optimiser=optimiser
+    )
     whole = Trainer(recipe, cache, tmp_path / "whole")
     whole.fit()
     half = Trainer(recipe, cache, tmp_path / "halved")
@@ -228,7 +231,7 @@ def test_empty_cache_is_named(tmp_path: Path) -> None:
 
 
 def test_every_recipe_parses_and_bad_ones_are_named(tmp_path: Path) -> None:
-    for name in ("compact", "compact-repair", "compact-both", "compact-listed", "paper"):
+    for name in ("compact", "compact-repair", "compact-both", "compact-listed", "compact-joint", "paper"):
         assert read_recipe(RECIPES / f"{name}.yaml").name == name
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: x\nstepz: 3\n")
@@ -237,6 +240,7 @@ def test_every_recipe_parses_and_bad_ones_are_named(tmp_path: Path) -> None:
     for line, said in (
         ("mask_form: l3", "mask_form"),
         ("precision: fp32", "precision"),
+        ("optimiser: sgd", "optimiser"),
         ("accumulate: 0", "accumulate"),
         ("losses: {kapa: 1}", "kapa"),
     ):
@@ -245,6 +249,12 @@ def test_every_recipe_parses_and_bad_ones_are_named(tmp_path: Path) -> None:
             read_recipe(bad)
     with pytest.raises(BadData, match="no such recipe"):
         read_recipe(tmp_path / "none.yaml")
+
+
+def test_muon_on_shards_is_refused(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trainer, "_sharded", property(lambda self: True))
+    with pytest.raises(BadData, match="muon wants whole weights"):
+        Trainer(replace(TINY, optimiser="muon"), cache, tmp_path)
 
 
 def test_rate_warms_up_falls_and_restarts() -> None:

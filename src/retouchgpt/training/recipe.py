@@ -12,6 +12,7 @@ from retouchgpt.core.errors import BadData
 GREEK = {"kappa": "mask", "zeta": "adversarial"}
 """The paper's letters, by our reading of what each weighs; a recipe may use either name."""
 MASK_FORMS = ("focal", "l1")
+OPTIMISERS = ("adam", "muon")
 PRECISIONS = ("bf16", "no")
 """Mixed with bfloat16 where the device computes in it, or float32."""
 
@@ -60,15 +61,16 @@ class Recipe:
     crop: side of the training crops in px, a multiple of window x last stride. batch: crops of one pass, over all
     processes together, for the imperfection maps; repair_batch: how many of them are also repaired (R and D cost four
     times the maps). accumulate: passes a step.
-    steps: length of the run. restart: steps a cosine cycle. learning_rate: at the start of each cycle; final_rate:
-    at its end. seeing_rate: multiplies both for encoder and imperfection maps; at 0 these rest, with their batch
-    statistics. warmup: steps of linear increase. betas: of Adam. clip: gradient norm of each box by itself, since the
-    decoder's is a hundred times the encoder's. ema: decay of the averaged weights. predicted_masks: share of repairs
-    done under the predicted mask instead of the painted one, after `teacher_steps`; unnamed_masks: share of them that
-    is told where the mask lies but not which kind it is, so that the instruction's words matter. mask_shift: most that
-    a predicted mask's logits are raised for a repair, evenly over its crops, since a release raises some kinds'
-    (`evaluation/calibrate.py`) and the repair must know such masks too. precision: bf16
-    (float32 on a processor without instructions for it, where it takes ten times as long) or no.
+    steps: length of the run. restart: steps a cosine cycle. learning_rate: at the start of each cycle; final_rate: at
+    its end. optimiser: adam, or muon for matrices and convolutions (`training/muon.py`). seeing_rate: multiplies both
+    for encoder and imperfection maps; at 0 these rest, with their batch statistics. warmup: steps of linear increase.
+    betas: of Adam. clip: gradient norm of each box by itself, since the decoder's is a hundred times the encoder's.
+    ema: decay of the averaged weights. predicted_masks: share of repairs done under the predicted mask instead of the
+    painted one, after `teacher_steps`; unnamed_masks: share of them that is told where the mask lies but not which
+    kind it is, so that the instruction's words matter. mask_shift: most that a predicted mask's logits are raised for
+    a repair, evenly over its crops, since a release raises some kinds' (`evaluation/calibrate.py`) and the repair
+    must know such masks too. precision: bf16 (float32 on a processor without instructions for it, where it takes ten
+    times as long) or no.
     located: False lets the edit go anywhere that the instruction reaches (the ablation without IIP).
     validate_every, save_every: in steps. workers: loader processes. threads: of torch. tensorboard: also log there.
     mask_form: focal (ours) or l1 (the paper's). perceptual: auto, alex, vgg or stand-in. clip_model, identity_model:
@@ -96,6 +98,7 @@ class Recipe:
     learning_rate: float = 1e-3
     final_rate: float = 2e-5
     warmup: int = 100
+    optimiser: str = "adam"
     seeing_rate: float = 1.0
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = 1.0
@@ -122,6 +125,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.mask_form not in MASK_FORMS:
             raise ValueError(f"mask_form is {' or '.join(MASK_FORMS)}, not {self.mask_form!r}")
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"optimiser is {' or '.join(OPTIMISERS)}, not {self.optimiser!r}")
         checked_precision(self.precision)
         if self.real_weight < 1:
             raise ValueError("real_weight is at least 1")

@@ -27,6 +27,7 @@ from .batches import Crop, PaintedCrops, collate, packed, unpacked
 from .begin import begin
 from .board import Board, sheet
 from .judges import judges
+from .muon import Muon, is_matrix
 from .objective import lesson_of, removal, retouched, step_losses, weighted
 from .pupil import Pupil
 from .recipe import Recipe
@@ -106,7 +107,10 @@ class Trainer:
     def _prepared(self, pupil: Pupil) -> tuple[Any, Any]:
         for name in self.recipe.rests:
             pupil.get_submodule(name).requires_grad_(False)
-        optimiser = torch.optim.Adam(_groups(pupil, self.recipe), lr=self.recipe.learning_rate, betas=self.recipe.betas)
+        if self._sharded and self.recipe.optimiser == "muon":
+            raise BadData("optimiser muon wants whole weights, and this launch shards them; take adam")
+        kind = Muon if self.recipe.optimiser == "muon" else torch.optim.Adam
+        optimiser = kind(_groups(pupil, self.recipe), lr=self.recipe.learning_rate, betas=self.recipe.betas)
         pupil.train()
         if not self._sharded:  # shards are flat, whatever the layout
             pupil.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -332,11 +336,19 @@ def _reader(recipe: Recipe, network: RetouchNetwork) -> Reader | None:
 
 
 def _groups(network: RetouchNetwork, recipe: Recipe) -> list[dict[str, Any]]:
-    """Boxes that see and boxes that repair, without what rests, each with the factor of its learning rate."""
+    """Boxes that see and boxes that repair, without what rests, each with the factor of its learning rate, and for
+    Muon the matrices of each by themselves."""
     boxes = dict(network.named_children())
     sees = [p for name in SEEING for p in boxes[name].parameters() if p.requires_grad]
     repairs = [p for name, box in boxes.items() if name not in SEEING for p in box.parameters() if p.requires_grad]
-    return [{"params": sees, "factor": recipe.seeing_rate}, {"params": repairs, "factor": 1.0}]
+    both = ((sees, recipe.seeing_rate), (repairs, 1.0))
+    if recipe.optimiser == "adam":
+        return [{"params": weights, "factor": factor} for weights, factor in both]
+    return [
+        {"params": [p for p in weights if is_matrix(p) is matrices], "factor": factor, "matrices": matrices}
+        for weights, factor in both
+        for matrices in (True, False)
+    ]
 
 
 def _copy(network: RetouchNetwork) -> RetouchNetwork:
