@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import LEFT_EYE_CONTOUR, RIGHT_EYE_CONTOUR
 from retouchgpt.photo.coverings import coverings
-from retouchgpt.photo.regions import POLYGONS, eye_distance, skin_map
+from retouchgpt.photo.regions import OUTER_CORNERS, OVAL, POLYGONS, eye_distance, skin_map
 
 Mask = NDArray[np.bool_]
 
@@ -78,6 +78,29 @@ def test_a_bare_face_keeps_its_skin(face: Any) -> None:
     for name in ("left_cheek", "right_cheek", "nose"):
         cv2.fillPoly(cheeks, [np.rint(face[1][list(POLYGONS[name])]).astype(np.int32)], 1)
     assert found[cv2.erode(cheeks, np.ones((25, 25))) > 0].mean() < 0.02
+
+
+@pytest.mark.parametrize(("down_to", "is_hair"), [(0.9, True), (0.3, False)], ids=["hair", "crow's feet"])
+def test_hair_that_hangs_beside_the_eye_is_covered_and_crows_feet_are_not(
+    down_to: float, is_hair: bool, face: Any
+) -> None:
+    """Strands in skin's colour along the edge of the face, from over the eye down to so many eye distances under it."""
+    image, points = face
+    unit, oval = eye_distance(points), np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(oval, [np.rint(points[list(OVAL)]).astype(np.int32)], 1)
+    corner = points[OUTER_CORNERS[1]]
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    edge = (oval > 0) & (cv2.distanceTransform(oval, cv2.DIST_L2, 5) < 0.3 * unit)
+    edge &= (np.sign(corner[0] - points[4][0]) * (x - points[4][0]) > 0) & (y > corner[1] - 0.3 * unit)
+    edge &= y < corner[1] + down_to * unit
+    rng, out = np.random.default_rng(0), image.copy()
+    for row, column in rng.permutation(np.argwhere(edge))[:3000]:
+        colour = tuple(float(v) for v in (image[row, column] * float(rng.uniform(0.5, 1.4))).clip(0, 255))
+        cv2.line(out, (int(column), int(row)), (int(column + rng.integers(-2, 3)), int(row + 8)), colour, 1)
+    found, skin = covered(out, points)
+    beside = edge & skin & (np.hypot(x - corner[0], y - corner[1]) < 0.45 * unit)
+    share = found[cv2.erode(beside.astype(np.uint8), np.ones((5, 5))) > 0].mean()
+    assert share > 0.8 if is_hair else share < 0.2
 
 
 def test_the_same_at_another_size(face: Any) -> None:

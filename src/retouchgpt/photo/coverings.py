@@ -55,6 +55,10 @@ wrinkles and clusters of marks near the edge were taken for hair."""
 
 CROWS_FEET = 0.5
 """Reach of crow's feet from the outer corner of the eye, in eye distances."""
+HANGING_EDGE, HANGING_BESIDE, HANGING_BELOW = 0.25, 0.8, 0.6
+"""Hair hangs over a side of the face where of its outermost quarter of an eye distance at least so much is dense beside
+the eye, and so much below it. Of 268 faces eight have such a side, all with hair or an arm of glasses there or make-up;
+with 0.7 and 0.4 there would be fifteen, and no crow's feet among them yet."""
 ISLAND = 0.25
 """Area below which skin that nothing joins to the face is hair, in squares of the eye distance."""
 
@@ -73,11 +77,14 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     own = float(np.percentile(density[smooth], 30)) if smooth.sum() > 100 else 0.02
     face = _polygon(points[list(OVAL)], image.shape[:2])
     lower = face & (height < 0.12 * unit)
-    strands = _strands(density, face, ~lower & ~_beside_eyes(points, unit, image.shape[:2]), own, unit)
+    hairy = _hairy_edge(density, face, own, unit)
+    hanging = _hanging(hairy, face, height, points, unit)
+    open_to_hair = (~lower & ~_beside_eyes(points, unit, image.shape[:2])) | hanging
+    strands = cv2.morphologyEx((hairy & open_to_hair).astype(np.uint8), cv2.MORPH_OPEN, _disk(0.04 * unit)) > 0
     return (
         _glasses(image, points, bare)
         | _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), lower, own)
-        | _hair(strands, skin, ~lower, unit)
+        | _hair(strands, skin, ~lower | hanging, unit)
     )
 
 
@@ -190,11 +197,34 @@ def _greyer(image: FloatImage, smooth: Mask, unit: float) -> Mask:
     return red < (float(np.median(red[smooth])) if smooth.sum() > 100 else 0.0) - GREYER
 
 
-def _strands(density: FloatImage, face: Mask, upper: Mask, own: float, unit: float) -> Mask:
-    """Dense hair from the face's edge inwards."""
+def _hairy_edge(density: FloatImage, face: Mask, own: float, unit: float) -> Mask:
+    """What is as dense as hair, from the face's edge inwards."""
     inwards = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5)
-    hairy = (density > max(HAIRY, HAIRY_AT_EDGE * own)) & upper & (inwards < EDGE_REACH * unit)
-    return cv2.morphologyEx(hairy.astype(np.uint8), cv2.MORPH_OPEN, _disk(0.04 * unit)) > 0
+    return (density > max(HAIRY, HAIRY_AT_EDGE * own)) & (inwards < EDGE_REACH * unit)
+
+
+def _hanging(hairy: Mask, face: Mask, height: FloatImage, points: FloatImage, unit: float) -> Mask:
+    """Sides of the face (H, W) that hair hangs over: dense beside the eye, where crow's feet are too, and on below
+    it, where those are not."""
+    out = np.zeros(hairy.shape, bool)
+    right, _ = _axes(points)
+    y, x = np.mgrid[: hairy.shape[0], : hairy.shape[1]]
+    middle = points[BETWEEN_BROWS]
+    across = (x - middle[0]) * right[0] + (y - middle[1]) * right[1]
+    edge = face & (cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5) < HANGING_EDGE * unit)
+    level = _height_of(points, points[list(OUTER_CORNERS)])
+    for corner, height_of_eye in zip(OUTER_CORNERS, level, strict=True):
+        side = across * float((points[corner] - middle) @ right) > 0
+        under = (height - height_of_eye) / unit
+        beside, below = edge & side & (np.abs(under) < 0.35), edge & side & (under < -0.35) & (under > -0.75)
+        if _share(hairy, beside) >= HANGING_BESIDE and _share(hairy, below) >= HANGING_BELOW:
+            out |= side
+    return out
+
+
+def _share(mask: Mask, where: Mask) -> float:
+    """Share of `where` that is in `mask`, 0 of too little."""
+    return float(mask[where].mean()) if where.sum() > 30 else 0.0
 
 
 def _beside_eyes(points: FloatImage, unit: float, shape: tuple[int, ...]) -> Mask:
@@ -218,10 +248,15 @@ def _hair(strands: Mask, skin: FloatImage, upper: Mask, unit: float) -> Mask:
 
 def _height(points: FloatImage, shape: tuple[int, ...]) -> FloatImage:
     """Of every pixel (H, W) over the base of the nose, along the face's axis, in px."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return _height_of(points, np.stack([x, y], 2))
+
+
+def _height_of(points: FloatImage, places: FloatImage) -> FloatImage:
+    """`_height` of places (..., 2) in px."""
     up = points[FOREHEAD_TOP] - points[CHIN_TIP]
     up = up / max(float(np.hypot(*up)), 1e-6)
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    return (x - points[UNDER_NOSE][0]) * up[0] + (y - points[UNDER_NOSE][1]) * up[1]
+    return (places - points[UNDER_NOSE]) @ up
 
 
 def _density(image: FloatImage, counted: Mask, unit: float) -> FloatImage:
