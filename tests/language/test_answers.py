@@ -80,6 +80,25 @@ def test_what_can_still_be_seen_is_not_told_as_removed() -> None:
     assert plain(half) == "I softened one mole by half.", "of what was only to fade nothing else is expected"
 
 
+def test_areas_that_can_still_be_seen_are_told_so() -> None:
+    cheeks = (Outcome("redness", "left_cheek", 1.0, 0, 900), Outcome("redness", "right_cheek", 1.0, 0, 700, 1))
+    facts = Facts("retouch", edited=(*cheeks, Outcome("fine_lines", "face", 1.0, 0, 300, 1)))
+    answer = plain(facts)
+    assert answer == (
+        "I removed the redness on the left cheek. I worked on the redness on the right cheek and the fine lines, but "
+        "they can still be seen. Left and right are as you see them in the photo."
+    )
+    for text in variants(facts, "calm the redness and the fine lines"):
+        assert check(text, facts) == []
+    gone = replace(facts, edited=tuple(replace(o, still_seen=0) for o in facts.edited))
+    assert check(answer, gone) != []
+    assert check(plain(gone), facts) != []
+    assert check("I removed the redness on the cheeks and the fine lines.", facts) != []
+    one = Facts("retouch", edited=(replace(cheeks[1], region="chin"),))
+    assert plain(one) == "I worked on the redness on the chin, but it can still be seen."
+    assert check(plain(one), one) == []
+
+
 def test_marks_somewhere_beside_placed_ones_are_others() -> None:
     kept = tuple(Finding("moles", region, count, 30) for region, count in (("chin", 1), ("nose", 3), ("face", 2)))
     facts = Facts("retouch", edited=(Outcome("acne", "face", 1.0, 1, 30),), kept=kept)

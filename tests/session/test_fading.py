@@ -1,4 +1,4 @@
-"""What an edit left of a mark is measured against the skin beside it, and told."""
+"""What an edit left of an imperfection is measured against the skin beside it, and told."""
 
 from __future__ import annotations
 
@@ -75,6 +75,34 @@ def test_an_outcome_counts_what_can_still_be_seen(skin: NDArray[np.float32]) -> 
         assert (told.count, told.still_seen) == (3, still)
     (told,) = outcomes(asked, kinds, changed, regions, 4.0)
     assert told.still_seen == 0
+
+
+CHANGE = {
+    "redness": (0.06, -0.06, -0.06),
+    "dark_circles": (-0.1,) * 3,
+    "shine": (0.15,) * 3,
+    "fine_lines": (-0.12,) * 3,
+}
+
+
+@pytest.mark.parametrize("kind", CHANGE)
+def test_areas_and_lines_are_told_as_removed_only_where_they_went(kind: str, skin: NDArray[np.float32]) -> None:
+    y, x = np.mgrid[: 2 * SIDE, : 2 * SIDE]
+    own = (np.abs(y - 80) < 30) & (np.abs(x - 90) < 50)
+    if kind == "fine_lines":
+        own &= y % 16 < 4
+    photo = (skin + own[..., None] * np.array(CHANGE[kind])).astype(np.float32)
+    kinds = np.zeros((len(IMPERFECTIONS), SIDE, SIDE), np.float32)
+    kinds[IMPERFECTIONS.index(kind)] = cv2.resize(own.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    regions, allowed = np.ones((len(REGIONS), SIDE, SIDE), np.float32), np.ones(own.shape, np.float32)
+    for share, left in ((1.0, 0), (0.7, 0), (0.2, 1)):
+        correction = (own[..., None] * np.array(CHANGE[kind]) * -share).astype(np.float32)
+        seen = pictures(photo, correction, allowed, SIDE)
+        (told,) = outcomes((Edit(kind),), kinds, kinds.max(0) > 0, regions, 4.0, seen)
+        assert (told.count, told.still_seen) == (0, left), share
+    unasked = pictures(skin, np.zeros_like(skin), allowed, SIDE)
+    (told,) = outcomes((Edit(kind),), kinds, kinds.max(0) > 0, regions, 4.0, unasked)
+    assert told.still_seen == 0, "what never stood out is not still to be seen"
 
 
 def test_whatever_changed_is_told_however_faint_and_at_the_edge_of_a_place() -> None:

@@ -25,7 +25,7 @@ class Outcome:
     """What became of one asked edit, as measured on the pixels.
 
     count, area_px: marks and photo px that really changed; both 0 when nothing was found there. still_seen: those
-    of `count` that can be seen all the same (`session/fading.py`).
+    of `count` that can be seen all the same, or 1 for an area that can (`session/fading.py`).
     """
 
     imperfection: str

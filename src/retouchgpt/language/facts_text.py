@@ -32,7 +32,7 @@ class Item(NamedTuple):
 class Told(NamedTuple):
     """Facts sorted into what an answer tells, in the order in which it does.
 
-    still_seen: marks that were to go and can still be seen. softened: (percent, items) by falling strength. untouched:
+    still_seen: what was to go and can still be seen. softened: (percent, items) by falling strength. untouched:
     asked with strength 0. kept: left because the person said so. stayed: left by default. rest: more was looked for and
     not found than is listed in `absent`. where: the one place that a question is about.
     """
@@ -90,8 +90,8 @@ def told(facts: Facts) -> Told:
     rest = len(absent) > LISTED_ABSENT or any(o.imperfection == ALL and not o.done for o in facts.edited)
     kept, stayed = _left_alone(facts)
     return Told(
-        removed=_items(_gone(o) for o in done if o.strength >= WHOLE and not 0 < o.count == o.still_seen),
-        still_seen=_items(replace(o, count=o.still_seen) for o in done if o.strength >= WHOLE and o.still_seen),
+        removed=_items(_gone(o) for o in done if o.strength >= WHOLE and o.still_seen < max(o.count, 1)),
+        still_seen=_items(_left(o) for o in done if o.strength >= WHOLE and o.still_seen),
         softened=tuple(
             (p, _items(o for o in done if o.strength < WHOLE and percent(o.strength) == p)) for p in strengths
         ),
@@ -106,7 +106,11 @@ def told(facts: Facts) -> Told:
 
 
 def _gone(outcome: Outcome) -> Outcome:
-    return replace(outcome, count=outcome.count - outcome.still_seen)
+    return replace(outcome, count=outcome.count - min(outcome.still_seen, outcome.count))
+
+
+def _left(outcome: Outcome) -> Outcome:
+    return replace(outcome, count=min(outcome.still_seen, outcome.count))
 
 
 def _asked_after(finding: Finding, about: Sequence[tuple[str, str]]) -> bool:

@@ -1,4 +1,4 @@
-"""What an edit left of a mark: its contrast to the skin beside it, before and after (ours)."""
+"""What an edit left of an imperfection: its contrast to the skin beside it, before and after (ours)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ GRAIN = 1.0
 VISIBLE = 2.3
 """Contrast, in delta E 1976, from which an eye sees a mark (Mahy et al., 1994)."""
 KEPT = 0.5
-"""Share of its contrast that a mark must keep, besides being visible, to count as still there."""
+"""Share of its contrast that a mark, an area or lines must keep, besides being visible, to count as still there."""
+AREAS = {"redness": (1, 1), "dark_circles": (0, -1), "shine": (0, 1)}
+"""Channel of CIELAB in which an area differs from the skin around it, and which way."""
+AROUND = 12
+"""Map px around an area that are compared with it."""
+LINE = 11
+"""Width of a line at most, in map px."""
 
 
 class Pictures(NamedTuple):
@@ -56,14 +62,41 @@ def still_there(
         near = beside(own[window], skin[window])
         if near.sum() >= LEAST_BESIDE:
             before, after = (contrast(lab[window], own[window], near) for lab in (seen.before, seen.after))
-            out[i] = before > VISIBLE and after > max(VISIBLE, KEPT * before)
+            out[i] = _kept(before, after)
     return out
 
 
-def beside(own: NDArray[np.bool_], skin: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Skin (h, w) beside a mark (h, w), a px away from it."""
+def area_still_there(seen: Pictures, kind: str, own: NDArray[np.bool_], marks: NDArray[np.bool_]) -> bool:
+    """Whether an area or lines can still be seen and kept half of their contrast: redness, dark circles and shine in
+    their own channel against the skin around, lines as dark ridges. What stood out nowhere counts as gone.
+
+    own: (h, w), where it was edited. marks: (h, w), all that is no skin to compare with.
+    """
+    if kind in AREAS:
+        channel, sign = AREAS[kind]
+        near = beside(own, seen.skin & ~marks, AROUND)
+        if near.sum() < LEAST_BESIDE:
+            return False
+        before, after = (sign * float(lab[own, channel].mean() - lab[near, channel].mean()) for lab in seen[:2])
+    else:
+        before, after = (_depth(lab[..., 0], own) for lab in seen[:2])
+    return _kept(before, after)
+
+
+def _kept(before: float, after: float) -> bool:
+    return before > VISIBLE and after > max(VISIBLE, KEPT * before)
+
+
+def _depth(lightness: NDArray[np.float32], own: NDArray[np.bool_]) -> float:
+    """How much darker lines are than what lies on both sides, in L*."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (LINE, LINE))
+    return float(cv2.morphologyEx(lightness, cv2.MORPH_BLACKHAT, kernel)[own].mean())
+
+
+def beside(own: NDArray[np.bool_], skin: NDArray[np.bool_], reach: int = BESIDE) -> NDArray[np.bool_]:
+    """Skin (h, w) beside a mark (h, w), a px away from it and at most `reach`."""
     mark = own.astype(np.uint8)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BESIDE + 1, 2 * BESIDE + 1))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return (cv2.dilate(mark, kernel) > cv2.dilate(mark, np.ones((3, 3), np.uint8))) & skin
 
 

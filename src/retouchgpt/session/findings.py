@@ -12,7 +12,7 @@ from retouchgpt.core.facts import Finding, Outcome
 from retouchgpt.core.plan import Edit
 from retouchgpt.core.vocabulary import ALL, COUNTABLE, IMPERFECTIONS, NAMED_REGIONS, REGIONS, expand
 
-from .fading import Pictures, still_there
+from .fading import Pictures, area_still_there, still_there
 
 FloatImage = NDArray[Any]
 
@@ -104,7 +104,7 @@ def outcomes(
     """What became of each edit. `all` is told kind by kind, as far as something changed; else as one that was not done.
 
     kinds: (12, H, W) selected mask of each kind. changed: (H, W), where the pixels really differ. px: as in `find`.
-    seen: the face before and after; without it no mark counts as still to be seen.
+    seen: the face before and after; without it nothing counts as still to be seen.
     """
     out: list[Outcome] = []
     for edit in edits:
@@ -136,10 +136,12 @@ def _outcome(
     if done.sum() < LEAST_AREA:  # a faint change, or one at the region's edge, is a change all the same
         done = faint
     area = max(round(int(done.sum()) * px), 1)
+    marks = kinds.max(0) > EDITED
     if kind not in COUNTABLE:
-        return Outcome(kind, edit.region, edit.strength, 0, area)
+        left = seen is not None and area_still_there(seen, kind, done, marks)
+        return Outcome(kind, edit.region, edit.strength, 0, area, int(left))
     labels, clear = _clear(own, done)
-    still_seen = 0 if seen is None else int(still_there(seen, labels, clear, kinds.max(0) > EDITED).sum())
+    still_seen = 0 if seen is None else int(still_there(seen, labels, clear, marks).sum())
     return Outcome(kind, edit.region, edit.strength, len(clear), area, still_seen)
 
 
