@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from retouchgpt.training.trainer import AVERAGED, LOG
 from .benchmark import run as judge
 from .calibrate import apply, calibrate
 
+LOGGED = 100
+"""Entries of the log that ship, about."""
 CARD = """---
 license: apache-2.0
 library_name: retouchgpt
@@ -101,7 +104,8 @@ def release(
         "logit_shifts": shifts,
     }
     (out / "recipe.json").write_text(json.dumps(effective, indent=2) + "\n")
-    thin = [e for e in log if "validation" in e or e["step"] % 25 == 0]
+    every = 25 * math.ceil(max(e["step"] for e in log) / LOGGED / 25)
+    thin = [e for e in log if "validation" in e or e["step"] % every == 0]
     (out / "training_log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in thin))
     card = CARD.format(
         parameters=sum(p.numel() for p in network.parameters()) / 1e6,
