@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retouchgpt.core.errors import BadData
-from retouchgpt.evaluation.release import stages
+from retouchgpt.evaluation.release import stages, thinned
 from retouchgpt.model.checkpoint import WEIGHTS, shipped
 
 
@@ -26,6 +26,15 @@ def test_released_weights_stand_for_all_their_stages(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{}")
     with pytest.raises(BadData, match="does not tell how its weights were trained"):
         stages(tmp_path)
+
+
+def test_the_log_that_ships_is_short_whatever_the_run() -> None:
+    for steps, every in ((60, 25), (2500, 25), (3300, 50), (9000, 100)):
+        log = [{"step": i + 1} for i in range(steps)] + [{"step": steps, "validation": {}}]
+        kept = thinned(log)
+        assert [e["step"] for e in kept[:-1]] == list(range(every, steps + 1, every))
+        assert kept[-1] == log[-1]
+        assert len(kept) <= 101
 
 
 def test_what_ships_tells_its_stages_and_steps() -> None:

@@ -29,7 +29,7 @@ from .benchmark import run as judge
 from .calibrate import apply, calibrate
 
 LOGGED = 100
-"""Entries of the log that ship, about."""
+"""Steps of the log that ship, at most."""
 CARD = """---
 license: apache-2.0
 library_name: retouchgpt
@@ -104,9 +104,7 @@ def release(
         "logit_shifts": shifts,
     }
     (out / "recipe.json").write_text(json.dumps(effective, indent=2) + "\n")
-    every = 25 * math.ceil(max(e["step"] for e in log) / LOGGED / 25)
-    thin = [e for e in log if "validation" in e or e["step"] % every == 0]
-    (out / "training_log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in thin))
+    (out / "training_log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in thinned(log)))
     card = CARD.format(
         parameters=sum(p.numel() for p in network.parameters()) / 1e6,
         digest=sha256(out / WEIGHTS),
@@ -128,6 +126,12 @@ def read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     except (OSError, ValueError) as error:
         raise BadData(f"{run} is not a training run: {error}") from error
     return recipe, log
+
+
+def thinned(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All validations of a log, and of its steps LOGGED at most, a multiple of 25 apart."""
+    every = 25 * math.ceil(max(entry["step"] for entry in log) / LOGGED / 25)
+    return [entry for entry in log if "validation" in entry or entry["step"] % every == 0]
 
 
 def stage(recipe: dict[str, Any], log: list[dict[str, Any]]) -> dict[str, Any]:
