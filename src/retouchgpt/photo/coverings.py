@@ -77,8 +77,9 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     own = float(np.percentile(density[smooth], 30)) if smooth.sum() > 100 else 0.02
     face = _polygon(points[list(OVAL)], image.shape[:2])
     lower = face & (height < 0.12 * unit)
-    hairy = _hairy_edge(density, face, own, unit)
-    hanging = _hanging(hairy, face, height, points, unit)
+    inwards = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5) / unit
+    hairy = (density > max(HAIRY, HAIRY_AT_EDGE * own)) & (inwards < EDGE_REACH)
+    hanging = _hanging(hairy, face & (inwards < HANGING_EDGE), height, points, unit)
     open_to_hair = (~lower & ~_beside_eyes(points, unit, image.shape[:2])) | hanging
     strands = cv2.morphologyEx((hairy & open_to_hair).astype(np.uint8), cv2.MORPH_OPEN, _disk(0.04 * unit)) > 0
     return (
@@ -197,21 +198,14 @@ def _greyer(image: FloatImage, smooth: Mask, unit: float) -> Mask:
     return red < (float(np.median(red[smooth])) if smooth.sum() > 100 else 0.0) - GREYER
 
 
-def _hairy_edge(density: FloatImage, face: Mask, own: float, unit: float) -> Mask:
-    """What is as dense as hair, from the face's edge inwards."""
-    inwards = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5)
-    return (density > max(HAIRY, HAIRY_AT_EDGE * own)) & (inwards < EDGE_REACH * unit)
-
-
-def _hanging(hairy: Mask, face: Mask, height: FloatImage, points: FloatImage, unit: float) -> Mask:
+def _hanging(hairy: Mask, edge: Mask, height: FloatImage, points: FloatImage, unit: float) -> Mask:
     """Sides of the face (H, W) that hair hangs over: dense beside the eye, where crow's feet are too, and on below
-    it, where those are not."""
+    it, where those are not. edge: (H, W), the outermost of the face."""
     out = np.zeros(hairy.shape, bool)
     right, _ = _axes(points)
     y, x = np.mgrid[: hairy.shape[0], : hairy.shape[1]]
     middle = points[BETWEEN_BROWS]
     across = (x - middle[0]) * right[0] + (y - middle[1]) * right[1]
-    edge = face & (cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5) < HANGING_EDGE * unit)
     level = _height_of(points, points[list(OUTER_CORNERS)])
     for corner, height_of_eye in zip(OUTER_CORNERS, level, strict=True):
         side = across * float((points[corner] - middle) @ right) > 0

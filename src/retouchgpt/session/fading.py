@@ -72,14 +72,15 @@ def area_still_there(seen: Pictures, kind: str, own: NDArray[np.bool_], marks: N
 
     own: (h, w), where it was edited. marks: (h, w), all that is no skin to compare with.
     """
+    both = seen.before, seen.after
     if kind in AREAS:
         channel, sign = AREAS[kind]
         near = beside(own, seen.skin & ~marks, AROUND)
         if near.sum() < LEAST_BESIDE:
             return False
-        before, after = (sign * float(lab[own, channel].mean() - lab[near, channel].mean()) for lab in seen[:2])
+        before, after = (sign * float(lab[own, channel].mean() - lab[near, channel].mean()) for lab in both)
     else:
-        before, after = (_depth(lab[..., 0], own) for lab in seen[:2])
+        before, after = (_depth(lab[..., 0], own) for lab in both)
     return _kept(before, after)
 
 
