@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from retouchgpt.core.errors import BadData, MissingExtra
-from retouchgpt.data.cache import paint_ahead
+from retouchgpt.core.vocabulary import IMPERFECTIONS
+from retouchgpt.data.cache import PaintedCache, paint_ahead
+from retouchgpt.data.native import GLOSS, MARK, RED
 from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
 from retouchgpt.model.imperfection import given
-from retouchgpt.training.batches import PaintedCrops, collate, packed, unpacked
+from retouchgpt.photo.regions import eye_distance
+from retouchgpt.training.batches import BESIDE_AREA, PaintedCrops, _maps, collate, packed, unpacked
 from retouchgpt.training.begin import begin
 from retouchgpt.training.recipe import OPTIMISERS, LossWeights, Recipe, read_recipe
 from retouchgpt.training.trainer import FromStep, Trainer, rate
@@ -318,3 +321,19 @@ def test_a_batch_packed_for_its_way_is_the_batch(cache: Path) -> None:
     for name, a, b in zip(whole._fields, whole, unpacked(small), strict=True):
         assert a.dtype == b.dtype
         assert (a - b).abs().max() <= (1 / 4096 if name in ("image", "target", "places") else 1 / 509), name
+
+
+def test_the_soft_rim_of_a_native_red_or_glossy_area_is_silent_too_but_not_that_of_a_mark(cache: Path) -> None:
+    painted = PaintedCache(cache)[0]
+    height, width = painted.image.shape[:2]
+    bits = np.zeros((height, width), np.uint8)
+    bits[height // 2 - 2 : height // 2 + 2, width // 2 - 2 : width // 2 + 2] = RED | GLOSS | MARK
+    fine = width // 2
+    whole = (slice(0, height), slice(0, width))
+    ignore = _maps(replace(painted, ignore=bits), whole, np.ones((height, width), np.float32), fine)[1]
+    reach = round(BESIDE_AREA * eye_distance(painted.landmarks) / 2)
+    middle = fine // 2
+    for kind, beside in (("redness", 1), ("shine", 1), ("acne", 0), ("dark_circles", 0)):
+        silent = ignore[middle, :, IMPERFECTIONS.index(kind)]
+        assert silent[middle + reach] == beside, kind
+        assert silent[middle + reach + 3] == 0, kind
