@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from retouchgpt.core.errors import WeightsAltered, WeightsMismatch, WeightsMissing
+from retouchgpt.core.errors import InvalidPlan, WeightsAltered, WeightsMismatch, WeightsMissing
 from retouchgpt.core.plan import Edit, EditPlan, Keep
 from retouchgpt.core.vocabulary import IMPERFECTIONS, REGIONS
 from retouchgpt.model.area import pooled
 from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained
 from retouchgpt.model.image_encoder import local_contrast
-from retouchgpt.model.imperfection import RUNS_HIGH, given, select
+from retouchgpt.model.imperfection import RUNS_HIGH, assured, given, select
 from retouchgpt.model.inventory import PUBLIC_CODE, parameters_by_box, table
 from retouchgpt.model.llm_embedding import DialogueTokens, build_language_model
 from retouchgpt.model.network import Request, RetouchNetwork
@@ -308,3 +309,49 @@ def test_what_the_ablations_leave_out_has_no_effect(image: torch.Tensor) -> None
     fewer, more = (sum(p.numel() for p in create("tiny", mutual=m).transformer.parameters()) for m in (False, True))
     assert fewer < more
     assert create("tiny", mutual=False)(image, request(EditPlan("retouch", (Edit("all"),)))).image.shape == image.shape
+
+
+def test_assurance_raises_a_kind_above_the_gate_and_moves_no_edge() -> None:
+    heat = torch.linspace(0, 1, 64).expand(1, len(IMPERFECTIONS), 64, 64)
+    spots, moles = IMPERFECTIONS.index("spots"), IMPERFECTIONS.index("moles")
+    sure = [2.0 if kind == "spots" else 1.0 for kind in IMPERFECTIONS]
+    low, high = gate = (0.1, 0.25)
+    out = assured(given(heat), sure, gate)
+    assert torch.equal(out.kinds[:, moles], heat[:, moles])
+    assert torch.equal(out.kinds[:, spots] > low, heat[:, spots] > low)
+    over = heat[:, spots] >= high
+    assert torch.allclose(out.kinds[:, spots][over], (2 * heat[:, spots][over]).clamp(max=1))
+    assert (out.kinds[:, spots].diff() >= 0).all()
+    assert torch.equal(out.mask, out.kinds.amax(1, keepdim=True))
+    assert torch.equal(assured(given(heat), (1.0,) * len(IMPERFECTIONS), gate).kinds, heat)
+
+
+@torch.inference_mode()
+def test_a_plan_is_repaired_with_the_assurance_of_the_configuration(image: torch.Tensor) -> None:
+    network = awake(create("tiny"))
+    plan = request(EditPlan("retouch", (Edit("spots"),)))
+    features = network.encode(image)
+    heat = torch.linspace(0, 0.6, 64).expand(1, len(IMPERFECTIONS), 64, 64)
+    plain = network.select(features, plan, heat)
+    network.config = replace(network.config, assurance=(3.0,) * len(IMPERFECTIONS))
+    sure = network.select(features, plan, heat)
+    assert torch.equal(sure.kinds, assured(plain, (3.0,) * len(IMPERFECTIONS), network.config.gate).kinds)
+    assert (sure.mask > plain.mask).any()
+    assert torch.equal(sure.strength, plain.strength)
+
+
+def test_assurance_survives_saving_and_old_configurations_have_none(tmp_path: Path) -> None:
+    sure = tuple(1 + 0.5 * (i % 2) for i in range(len(IMPERFECTIONS)))
+    save_pretrained(create("tiny", assurance=sure), tmp_path)
+    assert from_pretrained(tmp_path).config.assurance == sure
+    config = tmp_path / "config.json"
+    data = json.loads(config.read_text())
+    del data["network"]["assurance"]
+    config.write_text(json.dumps(data))
+    assert from_pretrained(tmp_path).config.assurance == (1.0,) * len(IMPERFECTIONS)
+
+
+@pytest.mark.parametrize("wrong", [(1.0,), (0.5, *(1.0,) * (len(IMPERFECTIONS) - 1))])
+def test_assurance_needs_a_number_a_kind_from_one_on(wrong: tuple[float, ...]) -> None:
+    with pytest.raises(InvalidPlan, match="assurance needs 12 numbers from 1 on"):
+        replace(TINY, assurance=wrong)

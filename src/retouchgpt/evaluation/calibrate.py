@@ -1,27 +1,30 @@
-"""Calibrate how readily each kind is found: a shift of its heat map's logit, chosen on training faces.
+"""Calibrate each kind on training faces: how readily it is found, and how surely it is repaired where it is.
 
     python -m retouchgpt.evaluation.calibrate WEIGHTS TRAINING_FACES OUT [--limit N]
 
-Focal training leaves heat maps under-confident, each kind by another amount. For each kind the shift is chosen that
-leaves the least error: in full where the imperfection was asked for, at a share elsewhere, and not at all where the
-unpainted face may have an imperfection of its own, since finding that is no mistake. Faces are training's, painted with
-seeds that neither training nor the bench uses.
+Focal training leaves heat maps under-confident, each kind by another amount, and the repair goes only as far as they
+are sure. So a kind has two numbers: a shift of its heat map's logit, which decides where it is edited, and how many
+times its heat counts there, its assurance. The pair is chosen that leaves the least error: in full where the
+imperfection was asked for, at a share elsewhere, and not at all where the unpainted face may have an imperfection of
+its own, since finding that is no mistake. Faces are training's, painted with seeds of neither training nor the bench.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.data.native import by_kind
 from retouchgpt.model.checkpoint import from_pretrained, save_pretrained
+from retouchgpt.model.imperfection import assured
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.photo.composite import paste
 from retouchgpt.session.face import LookedAt, repair, select
@@ -30,44 +33,62 @@ from .cases import Case, cases, painted_faces
 from .methods import Ours, speech
 
 SHIFTS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+ASSURANCES = (1.0, 1.5, 2.0)
 ELSEWHERE = 0.5
 """Weight of a change where nothing was asked for: mostly faint, but no one asked."""
 SEED_OFFSET = 2_000_000
 """Added to the bench's seeds."""
 
 
-def error_left(ours: Ours, case: Case, seen: LookedAt, shift: float) -> float:
-    """Weighted absolute error to the target when the asked kind's heat is shifted."""
-    k = IMPERFECTIONS.index(case.kind)
+class Calibration(NamedTuple):
+    """Of each kind: what is added to its logit, and its assurance."""
+
+    shifts: dict[str, float]
+    assurance: dict[str, float]
+
+
+def errors_left(
+    ours: Ours, case: Case, seen: LookedAt, shift: float = 0.0, assurance: float = 1.0
+) -> tuple[float, float]:
+    """Absolute error to the target, where it was asked and elsewhere, with the asked kind's heat shifted and counted so
+    many times. Elsewhere is not where the face may have that kind of its own."""
+    k, network = IMPERFECTIONS.index(case.kind), ours.network
     heat = seen.heat.clone()
     known = heat[:, k].clamp(1e-5, 1 - 1e-5)
     heat[:, k] = torch.where(heat[:, k] > 0, torch.sigmoid(torch.logit(known) + shift), heat[:, k])
     moved = replace(seen, heat=heat)
-    where = select(ours.network, moved, case.plan, None)
-    fixed = repair(ours.network, moved, where, ours.speak(case.plan))
+    where = assured(select(network, moved, case.plan, None), [assurance] * len(IMPERFECTIONS), network.config.gate)
+    fixed = repair(network, moved, where, ours.speak(case.plan))
     out = case.image if fixed is None else paste(case.image, fixed.correction, fixed.mask, seen.alignment).pixels
     wrong = np.abs(out.astype(np.float32) - case.target.astype(np.float32)).sum(2)
     native = by_kind(case.face.painted.ignore, case.kind) > 0
-    return float((wrong * np.where(case.asked, 1.0, np.where(native, 0.0, ELSEWHERE))).sum())
+    return float(wrong[case.asked].sum()), float(wrong[~case.asked & ~native].sum())
 
 
-def calibrate(network: RetouchNetwork, faces: Path, *, limit: int = 30, progress: bool = True) -> dict[str, float]:
-    """The best shift of each kind; 0 for a kind that was never painted."""
-    ours = Ours(network, speak=speech(network))
-    left: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(SHIFTS)))
+def calibrate(network: RetouchNetwork, faces: Path, *, limit: int = 30, progress: bool = True) -> Calibration:
+    """The best pair of each kind, and what it had before, a shift of 0 and its assurance, if it was never painted."""
+    before = dict(zip(IMPERFECTIONS, network.config.assurance, strict=True))
+    network.config = replace(network.config, assurance=(1.0,) * len(IMPERFECTIONS))
+    ours, left = Ours(network, speak=speech(network)), dict[str, NDArray[np.float64]]()
     every = painted_faces(faces, limit=limit, paintings=1, offset=SEED_OFFSET)
     for face in tqdm(every, total=limit, disable=not progress, desc="calibrating", unit="face"):
         for case in cases(face):
             seen = ours.seen(case)
-            left[case.kind] += [error_left(ours, case, seen, shift) for shift in SHIFTS]
-    return {kind: SHIFTS[int(left[kind].argmin())] if kind in left else 0.0 for kind in IMPERFECTIONS}
+            pairs = np.array([errors_left(ours, case, seen, s, a) for s in SHIFTS for a in ASSURANCES])
+            left[case.kind] = left.get(case.kind, 0.0) + pairs @ (1, ELSEWHERE)
+    best = {kind: divmod(int(errors.argmin()), len(ASSURANCES)) for kind, errors in left.items()}
+    return Calibration(
+        {kind: SHIFTS[best[kind][0]] if kind in best else 0.0 for kind in IMPERFECTIONS},
+        {kind: ASSURANCES[best[kind][1]] if kind in best else before[kind] for kind in IMPERFECTIONS},
+    )
 
 
 @torch.no_grad()
-def apply(network: RetouchNetwork, shifts: dict[str, float]) -> None:
-    """Move the shifts into the biases of the heat maps' last layer."""
+def apply(network: RetouchNetwork, chosen: Calibration) -> None:
+    """Move the shifts into the biases of the heat maps' last layer, and the assurance into the configuration."""
     bias = network.get_parameter("imperfection.head.bias")
-    bias.add_(torch.tensor([shifts[kind] for kind in IMPERFECTIONS], dtype=bias.dtype))
+    bias.add_(torch.tensor([chosen.shifts[kind] for kind in IMPERFECTIONS], dtype=bias.dtype))
+    network.config = replace(network.config, assurance=tuple(chosen.assurance[kind] for kind in IMPERFECTIONS))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -78,10 +99,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, default=30)
     options = parser.parse_args(arguments)
     network = from_pretrained(options.weights)
-    shifts = calibrate(network, options.faces, limit=options.limit)
-    apply(network, shifts)
+    chosen = calibrate(network, options.faces, limit=options.limit)
+    apply(network, chosen)
     save_pretrained(network, options.out)
-    print(shifts)
+    for kind in IMPERFECTIONS:
+        print(f"{kind}: shift {chosen.shifts[kind]:+.1f}, assurance {chosen.assurance[kind]:.1f}")
 
 
 if __name__ == "__main__":

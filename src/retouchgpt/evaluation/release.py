@@ -90,9 +90,11 @@ def release(
     network = from_pretrained(run / AVERAGED)
     # what a mask must reach before it edits is no weight: it is the preset's today, whatever the run began with
     network.config = replace(network.config, gate=PRESETS[network.config.name].gate)
-    shifts = calibrate(network, data) if data is not None else {}
-    if shifts:
-        apply(network, shifts)
+    shifts: dict[str, float] = {}
+    if data is not None:
+        chosen = calibrate(network, data)
+        apply(network, chosen)
+        shifts = chosen.shifts
     save_pretrained(network, out, dtype=torch.float16)
     result = judge(faces, out, limit=limit, out=run / "bench")
     history = [*(s for folder in earlier for s in stages(folder)), stage(recipe, log)]

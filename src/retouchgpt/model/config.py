@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from retouchgpt.core.errors import InvalidPlan
+from retouchgpt.core.vocabulary import IMPERFECTIONS
 
 SCALES = 6
 """Feature maps of the image encoder, and so tokens a position (paper: T = 6)."""
@@ -25,7 +26,7 @@ class LanguageModelConfig:
 
 
 ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True, "ratio": False,
-          "opaque": False}  # fmt: skip
+          "opaque": False, "assurance": (1.0,) * len(IMPERFECTIONS)}  # fmt: skip
 """What a configuration written before these fields existed means."""
 
 
@@ -51,6 +52,7 @@ class NetworkConfig:
     places: the imperfection maps are told where on the face they look (ours, grounded IIP only).
     mutual, pifm: the paper's mutual attention between pairs of scales, and its imperfection feature modification
     (alpha, beta, gamma, and the leaning of queries, keys and values by the mask); False for the ablations.
+    assurance: a kind's heat counts so many times once it is above the gate (ours); see evaluation/calibrate.
     """
 
     name: str
@@ -82,6 +84,7 @@ class NetworkConfig:
     ratio: bool
     opaque: bool
     language_model: LanguageModelConfig
+    assurance: tuple[float, ...] = (1.0,) * len(IMPERFECTIONS)
 
     def __post_init__(self) -> None:
         if len(self.channels) != SCALES or len(self.strides) != SCALES:
@@ -91,6 +94,8 @@ class NetworkConfig:
         for name in ("ratio", "opaque"):
             if getattr(self, name) and not self.correction_limit:
                 raise InvalidPlan(f"{name} needs a bounded correction: set correction_limit above 0")
+        if len(self.assurance) != len(IMPERFECTIONS) or min(self.assurance) < 1:
+            raise InvalidPlan(f"assurance needs {len(IMPERFECTIONS)} numbers from 1 on, got {self.assurance}")
         if self.width % self.heads:
             raise InvalidPlan(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.image_size % (self.strides[-1] * self.window):
@@ -110,7 +115,7 @@ class NetworkConfig:
     def from_json(cls, data: dict[str, Any]) -> NetworkConfig:
         """Raises TypeError or InvalidPlan when a field is missing, unknown or inconsistent."""
         values = {**ABSENT, **data}
-        for name in ("channels", "strides", "gate"):
+        for name in ("channels", "strides", "gate", "assurance"):
             values[name] = tuple(values[name])
         values["language_model"] = LanguageModelConfig(**values["language_model"])
         return cls(**values)
