@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retouchgpt.core.errors import BadData
-from retouchgpt.evaluation.release import stages, thinned
+from retouchgpt.evaluation.release import a_stage_a_line, stages, thinned
 from retouchgpt.model.checkpoint import WEIGHTS, shipped
 
 
@@ -35,6 +35,20 @@ def test_the_log_that_ships_is_short_whatever_the_run() -> None:
         assert [e["step"] for e in kept[:-1]] == list(range(every, steps + 1, every))
         assert kept[-1] == log[-1]
         assert len(kept) <= 101
+
+
+def test_losses_ship_to_five_digits_and_the_rest_of_the_log_as_it_is() -> None:
+    log = [{"time": 1796025094.2, "step": 25, "loss": 5.102573871612549}, {"step": 25, "validation": {"x": 0.1234567}}]
+    assert thinned(log) == [{"time": 1796025094.2, "step": 25, "loss": 5.1026}, log[1]]
+
+
+def test_however_many_stages_each_earlier_one_is_a_line() -> None:
+    for earlier in ([], [{"name": "see"}], [{"name": "see", "losses": {"mask": 2.0}}, {"name": "repair"}]):
+        told = {"name": "joint", "losses": {"mask": 1.0}, "earlier": earlier, "commit": "abc"}
+        text = a_stage_a_line(told)
+        assert json.loads(text) == told
+        assert all(json.dumps(stage) in text for stage in earlier)
+        assert sum(line.startswith("    {") for line in text.splitlines()) == len(earlier)
 
 
 def test_what_ships_tells_its_stages_and_steps() -> None:

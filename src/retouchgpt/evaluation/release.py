@@ -90,11 +90,9 @@ def release(
     network = from_pretrained(run / AVERAGED)
     # what a mask must reach before it edits is no weight: it is the preset's today, whatever the run began with
     network.config = replace(network.config, gate=PRESETS[network.config.name].gate)
-    shifts: dict[str, float] = {}
-    if data is not None:
-        chosen = calibrate(network, data)
+    chosen = calibrate(network, data) if data is not None else None
+    if chosen is not None:
         apply(network, chosen)
-        shifts = chosen.shifts
     save_pretrained(network, out, dtype=torch.float16)
     result = judge(faces, out, limit=limit, out=run / "bench")
     history = [*(s for folder in earlier for s in stages(folder)), stage(recipe, log)]
@@ -103,9 +101,9 @@ def release(
         "earlier": history[:-1],
         "commit": commit,
         "data_sha256": listing,
-        "logit_shifts": shifts,
+        "logit_shifts": chosen.shifts if chosen is not None else {},
     }
-    (out / "recipe.json").write_text(json.dumps(effective, indent=2) + "\n")
+    (out / "recipe.json").write_text(a_stage_a_line(effective))
     (out / "training_log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in thinned(log)))
     card = CARD.format(
         parameters=sum(p.numel() for p in network.parameters()) / 1e6,
@@ -131,9 +129,25 @@ def read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def thinned(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All validations of a log, and of its steps LOGGED at most, a multiple of 25 apart."""
+    """All validations of a log, and of its steps LOGGED at most, a multiple of 25 apart, their losses to five digits."""
     every = 25 * math.ceil(max(entry["step"] for entry in log) / LOGGED / 25)
-    return [entry for entry in log if "validation" in entry or entry["step"] % every == 0]
+    return [
+        entry if "validation" in entry else {k: _short(v) if k != "time" else v for k, v in entry.items()}
+        for entry in log
+        if "validation" in entry or entry["step"] % every == 0
+    ]
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def a_stage_a_line(effective: dict[str, Any]) -> str:
+    """recipe.json: the last stage's numbers a line each, and each earlier stage, however many there are, on one."""
+    mark = "@earlier@"
+    whole = json.dumps(effective | {"earlier": mark}, indent=2)
+    lines = ",\n    ".join(json.dumps(earlier) for earlier in effective["earlier"])
+    return whole.replace(f'"{mark}"', f"[\n    {lines}\n  ]" if lines else "[]") + "\n"
 
 
 def stage(recipe: dict[str, Any], log: list[dict[str, Any]]) -> dict[str, Any]:
