@@ -40,7 +40,8 @@ from tests.documented import PAGES, ROOT, fenced, inline, python, variants
 PARSED = {
     r"retouchgpt train recipes/": "the shipped recipes train for hours; RECIPE, a tiny one, is run",
     r"retouchgpt batch s3://": "needs a bucket and a Ray cluster; test_batch has stand-ins of both",
-    r"python -m retouchgpt\.evaluation\.(ablations|calibrate|crops|release|stepwise|throughput|video)": "long; tiny in tests",
+    r"python -m retouchgpt\.evaluation\.(ablations|crops|release|stepwise|throughput|video)": "long; tiny in tests",
+    r"python -m retouchgpt\.evaluation\.calibrate ": "minutes; tiny in tests/evaluation/test_calibrate.py",
     r"python -m retouchgpt\.data\.pair_index ": "need the data sets; tests/data/test_pair_index.py has small ones",
     r"python -m retouchgpt\.evaluation\.gpu ": "needs a card; tests/evaluation has a stand-in",
     r"retouchgpt bench .*--native": "needs faces of 768 px; run small in tests/evaluation/test_benchmark.py",

@@ -129,7 +129,7 @@ def read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def thinned(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All validations of a log, and LOGGED of its steps at most, a multiple of 25 apart, their losses to five digits."""
+    """All validations of a log, and of its steps LOGGED at most, a multiple of 25 apart, each loss to five digits."""
     every = 25 * math.ceil(max(entry["step"] for entry in log) / LOGGED / 25)
     return [
         entry if "validation" in entry else {k: _short(v) if k != "time" else v for k, v in entry.items()}
