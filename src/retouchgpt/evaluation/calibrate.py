@@ -32,7 +32,7 @@ from retouchgpt.session.face import LookedAt, repair, select
 from .cases import Case, cases, painted_faces
 from .methods import Ours, speech
 
-SHIFTS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 ASSURANCES = (1.0, 1.5, 2.0)
 ELSEWHERE = 0.5
 """Weight of a change where nothing was asked for: mostly faint, but no one asked."""
