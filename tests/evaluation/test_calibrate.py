@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,6 +60,11 @@ def test_what_changes_elsewhere_counts_by_its_share(
     monkeypatch.setattr(calibrate, "errors_left", errors)
     chosen = calibrate.calibrate(ours.network, faces_folder, limit=1, progress=False)
     assert set(chosen.shifts.values()) == {0.0, max(calibrate.SHIFTS)}
+
+
+def test_of_even_pairs_the_one_that_leaves_least_of_what_was_asked_is_taken() -> None:
+    asked, elsewhere = np.array([90.0, 80.0, 60.0, 50.0]), np.array([0.0, 20.0, 61.5, 100.0])
+    assert calibrate.best_pair(asked, elsewhere) == 2, "90, 90, 90.75 and 100 in all"
 
 
 def test_an_untouched_photo_leaves_all_of_what_was_asked(

@@ -6,7 +6,8 @@ Focal training leaves heat maps under-confident, each kind by another amount, an
 are sure. So a kind has two numbers: a shift of its heat map's logit, which decides where it is edited, and how many
 times its heat counts there, its assurance. The pair is chosen that leaves the least error: in full where the
 imperfection was asked for, at a share elsewhere, and not at all where the unpainted face may have an imperfection of
-its own, since finding that is no mistake. Faces are training's, painted with seeds of neither training nor the bench.
+its own, since finding that is no mistake; and of pairs that are as good as even, the one that leaves least of what was
+asked. Faces are training's, painted with seeds of neither training nor the bench.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 ASSURANCES = (1.0, 1.5, 2.0)
 ELSEWHERE = 0.5
 """Weight of a change where nothing was asked for: mostly faint, but no one asked."""
+EVEN = 0.02
+"""How much more error than the least counts as even; a few faces do not tell it."""
 SEED_OFFSET = 2_000_000
 """Added to the bench's seeds."""
 
@@ -75,12 +78,18 @@ def calibrate(network: RetouchNetwork, faces: Path, *, limit: int = 30, progress
         for case in cases(face):
             seen = ours.seen(case)
             pairs = np.array([errors_left(ours, case, seen, s, a) for s in SHIFTS for a in ASSURANCES])
-            left[case.kind] = left.get(case.kind, 0.0) + pairs @ (1, ELSEWHERE)
-    best = {kind: divmod(int(errors.argmin()), len(ASSURANCES)) for kind, errors in left.items()}
+            left[case.kind] = left.get(case.kind, 0.0) + pairs
+    best = {kind: divmod(best_pair(*errors.T), len(ASSURANCES)) for kind, errors in left.items()}
     return Calibration(
         {kind: SHIFTS[best[kind][0]] if kind in best else 0.0 for kind in IMPERFECTIONS},
         {kind: ASSURANCES[best[kind][1]] if kind in best else before[kind] for kind in IMPERFECTIONS},
     )
+
+
+def best_pair(asked: NDArray[np.float64], elsewhere: NDArray[np.float64]) -> int:
+    """Index of the least weighted error; among those as good as even to it, of the least error where it was asked."""
+    total = asked + ELSEWHERE * elsewhere
+    return int(np.where(total <= (1 + EVEN) * total.min(), asked, np.inf).argmin())
 
 
 @torch.no_grad()
