@@ -311,19 +311,42 @@ def test_what_the_ablations_leave_out_has_no_effect(image: torch.Tensor) -> None
     assert create("tiny", mutual=False)(image, request(EditPlan("retouch", (Edit("all"),)))).image.shape == image.shape
 
 
+GATE = (0.1, 0.25)
+ONCE = (1.0,) * len(IMPERFECTIONS)
+
+
+def ramp(*kinds: str) -> torch.Tensor:
+    """Heat from 0 to 1 from left to right in some kinds, none in the others, (1, 12, 64, 64)."""
+    heat = torch.zeros(1, len(IMPERFECTIONS), 64, 64)
+    for kind in kinds:
+        heat[:, IMPERFECTIONS.index(kind)] = torch.linspace(0, 1, 64)
+    return heat
+
+
 def test_assurance_raises_a_kind_above_the_gate_and_moves_no_edge() -> None:
-    heat = torch.linspace(0, 1, 64).expand(1, len(IMPERFECTIONS), 64, 64)
-    spots, moles = IMPERFECTIONS.index("spots"), IMPERFECTIONS.index("moles")
+    heat = ramp("spots", "redness")
+    spots, redness = IMPERFECTIONS.index("spots"), IMPERFECTIONS.index("redness")
     sure = [2.0 if kind == "spots" else 1.0 for kind in IMPERFECTIONS]
-    low, high = gate = (0.1, 0.25)
-    out = assured(given(heat), sure, gate)
-    assert torch.equal(out.kinds[:, moles], heat[:, moles])
-    assert torch.equal(out.kinds[:, spots] > low, heat[:, spots] > low)
-    over = heat[:, spots] >= high
+    out = assured(given(heat), sure, GATE)
+    assert torch.equal(out.kinds[:, redness], heat[:, redness])
+    assert torch.equal(out.kinds[:, spots] > GATE[0], heat[:, spots] > GATE[0])
+    over = heat[:, spots] >= GATE[1]
     assert torch.allclose(out.kinds[:, spots][over], (2 * heat[:, spots][over]).clamp(max=1))
     assert (out.kinds[:, spots].diff() >= 0).all()
     assert torch.equal(out.mask, out.kinds.amax(1, keepdim=True))
-    assert torch.equal(assured(given(heat), (1.0,) * len(IMPERFECTIONS), gate).kinds, heat)
+    assert torch.equal(assured(given(heat), ONCE, GATE).kinds, heat)
+
+
+def test_look_alikes_that_were_both_asked_count_together_in_the_place_of_the_hotter() -> None:
+    heat = ramp("spots", "redness")
+    spots, acne = IMPERFECTIONS.index("spots"), IMPERFECTIONS.index("acne")
+    heat[:, acne] = heat[:, spots] * 0.5
+    out = assured(given(heat), ONCE, GATE)
+    over = heat[:, spots] >= GATE[1]
+    assert torch.allclose(out.kinds[:, spots][over], (1.5 * heat[:, spots][over]).clamp(max=1))
+    assert torch.equal(out.mask > GATE[0], given(heat).mask > GATE[0])
+    others = [i for i in range(len(IMPERFECTIONS)) if i != spots]
+    assert torch.equal(out.kinds[:, others], heat[:, others]), "and redness is no look-alike"
 
 
 @torch.inference_mode()

@@ -135,16 +135,19 @@ def select(heat: Tensor, edit: Tensor, keep: Tensor, regions: Tensor, brush: Ten
 
 
 def assured(where: Selection, assurance: Sequence[float], gate: tuple[float, float]) -> Selection:
-    """A selection with each kind's mask raised so many times above the gate (low, high), and left alone below (ours).
+    """A selection raised above the gate (low, high) to how sure it is that what was asked is there (ours).
 
     Heat is a probability, and the repair goes as far as it is sure. For kinds that are seldom seen for certain that
-    leaves a mark half there, which nobody asked for; where the edit reaches is decided by the gate alone.
+    leaves a mark half there, which nobody asked for, so each counts `assurance` times. And a mark that may be acne or
+    a spot, both of them asked, is surely asked: look-alikes count together, in the hottest one's place. Where the edit
+    reaches is decided by the gate alone.
     """
-    if all(times == 1 for times in assurance):
-        return where
-    more = where.kinds.new_tensor(assurance)[:, None, None] - 1
     above = ((where.kinds - gate[0]) / (gate[1] - gate[0])).clamp(0, 1)
-    kinds = (where.kinds * (1 + more * above)).clamp(max=1)
+    kinds = where.kinds * (1 + (where.kinds.new_tensor(assurance)[:, None, None] - 1) * above)
+    marks = where.kinds[:, COMPACT_MARKS]
+    together = torch.where(marks == marks.amax(1, keepdim=True), marks.sum(1, keepdim=True), marks)
+    kinds[:, COMPACT_MARKS] = kinds[:, COMPACT_MARKS].maximum(marks + (together - marks) * above[:, COMPACT_MARKS])
+    kinds = kinds.clamp(max=1)
     return where._replace(kinds=kinds, mask=kinds.amax(1, keepdim=True))
 
 
