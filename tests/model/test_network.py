@@ -335,6 +335,8 @@ def test_assurance_raises_a_kind_above_the_gate_and_moves_no_edge() -> None:
     assert (out.kinds[:, spots].diff() >= 0).all()
     assert torch.equal(out.mask, out.kinds.amax(1, keepdim=True))
     assert torch.equal(assured(given(heat), ONCE, GATE).kinds, heat)
+    assert torch.equal(out.told, heat), "an answer goes by what was found"
+    assert torch.equal(assured(out, sure, GATE).told, heat)
 
 
 def test_look_alikes_that_were_both_asked_count_together_in_the_place_of_the_hotter() -> None:

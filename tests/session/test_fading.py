@@ -77,6 +77,17 @@ def test_an_outcome_counts_what_can_still_be_seen(skin: NDArray[np.float32]) -> 
     assert told.still_seen == 0
 
 
+def test_a_mark_that_was_found_is_counted_though_a_rival_weakens_its_mask() -> None:
+    kinds = np.zeros((len(IMPERFECTIONS), SIDE, SIDE), np.float32)
+    kinds[IMPERFECTIONS.index("spots")][labelled() > 0] = 0.3
+    regions = np.ones((len(REGIONS), SIDE, SIDE), np.float32)
+    for heat, count in ((None, 1), (kinds, 1), (2 * kinds, 3)):
+        (told,) = outcomes((Edit("spots"),), kinds, labelled() > 0, regions, 4.0, None, heat)
+        assert told.count == count
+    nothing = outcomes((Edit("spots"),), 0 * kinds, labelled() > 0, regions, 4.0, None, 2 * kinds)
+    assert not nothing[0].done, "found, but not selected"
+
+
 CHANGE = {
     "redness": (0.06, -0.06, -0.06),
     "dark_circles": (-0.1,) * 3,

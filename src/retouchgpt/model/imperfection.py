@@ -39,12 +39,19 @@ class Selection(NamedTuple):
     """Where to edit, at the finest map's resolution (h, w); values in [0, 1].
 
     kinds: (B, 12, h, w) mask of each asked kind. mask: M_s, (B, 1, h, w), their maximum.
-    strength: (B, 1, h, w), how much of the correction is wanted there.
+    strength: (B, 1, h, w), how much of the correction is wanted there. found: kinds as they were found, where they have
+    been raised since (see `assured`).
     """
 
     kinds: Tensor
     mask: Tensor
     strength: Tensor
+    found: Tensor | None = None
+
+    @property
+    def told(self) -> Tensor:
+        """What an answer goes by, (B, 12, h, w): how sure each kind is, not how surely it is repaired."""
+        return self.kinds if self.found is None else self.found
 
 
 PLACES = (("face",), ("forehead",), ("nose",), ("left_cheek", "right_cheek"), ("left_eye", "right_eye"), ("mouth",),
@@ -148,7 +155,7 @@ def assured(where: Selection, assurance: Sequence[float], gate: tuple[float, flo
     together = torch.where(marks == marks.amax(1, keepdim=True), marks.sum(1, keepdim=True), marks)
     kinds[:, COMPACT_MARKS] = kinds[:, COMPACT_MARKS].maximum(marks + (together - marks) * above[:, COMPACT_MARKS])
     kinds = kinds.clamp(max=1)
-    return where._replace(kinds=kinds, mask=kinds.amax(1, keepdim=True))
+    return where._replace(kinds=kinds, mask=kinds.amax(1, keepdim=True), found=where.told)
 
 
 def given(kinds: Tensor) -> Selection:

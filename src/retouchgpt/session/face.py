@@ -55,8 +55,8 @@ class LookedAt:
 
 
 class Repair(NamedTuple):
-    """In the model frame: correction (S, S, 3) of sRGB numbers and mask (S, S), float32; kinds (12, h, w); changed
-    (h, w)."""
+    """In the model frame: correction (S, S, 3) of sRGB numbers and mask (S, S), float32; kinds (12, h, w) as
+    they were found; changed (h, w)."""
 
     correction: NDArray[np.float32]
     mask: NDArray[np.float32]
@@ -135,7 +135,7 @@ def merged(selections: list[Selection]) -> Selection:
     kinds = torch.stack([s.kinds for s in selections]).amax(0)
     masks = torch.stack([s.mask for s in selections])
     strengths = torch.stack([s.strength * (s.mask > 0) for s in selections])
-    return Selection(kinds, masks.amax(0), strengths.amax(0))
+    return Selection(kinds, masks.amax(0), strengths.amax(0), torch.stack([s.told for s in selections]).amax(0))
 
 
 def placed(seen: LookedAt, repair: Repair, *, grey: bool) -> Placed:
@@ -154,7 +154,7 @@ def repair(network: RetouchNetwork, seen: LookedAt, where: Selection, dialogue: 
         return None
     with fast(network):
         out = network.repair(seen.crop, seen.features, where, dialogue)
-    return measured(seen, out.correction.float() * torch.from_numpy(seen.allowed), out.mask.float(), where.kinds)
+    return measured(seen, out.correction.float() * torch.from_numpy(seen.allowed), out.mask.float(), where.told)
 
 
 def measured(seen: LookedAt, correction: Tensor, mask: Tensor, kinds: Tensor) -> Repair:

@@ -100,16 +100,18 @@ def outcomes(
     regions: FloatImage,
     px: float,
     seen: Pictures | None = None,
+    heat: FloatImage | None = None,
 ) -> tuple[Outcome, ...]:
     """What became of each edit. `all` is told kind by kind, as far as something changed; else as one that was not done.
 
     kinds: (12, H, W) selected mask of each kind. changed: (H, W), where the pixels really differ. px: as in `find`.
-    seen: the face before and after; without it nothing counts as still to be seen.
+    seen: the face before and after; without it nothing counts as still to be seen. heat: as in `find`; with it a mark
+    that was found also counts where its mask, for a rival's sake, is less than what was found.
     """
     out: list[Outcome] = []
     for edit in edits:
         region = regions[REGIONS.index(edit.region)]
-        told = [_outcome(kind, edit, kinds, changed, region, px, seen) for kind in expand(edit.imperfection)]
+        told = [_outcome(kind, edit, kinds, changed, region, px, seen, heat) for kind in expand(edit.imperfection)]
         done = [o for o in told if o.done]
         if edit.imperfection == ALL:
             out.extend(done or [Outcome(ALL, edit.region, edit.strength, 0, 0)])
@@ -126,8 +128,10 @@ def _outcome(
     region: FloatImage,
     px: float,
     seen: Pictures | None,
+    heat: FloatImage | None,
 ) -> Outcome:
-    own = kinds[IMPERFECTIONS.index(kind)]
+    k = IMPERFECTIONS.index(kind)
+    own = kinds[k]
     strongest = own >= kinds.max(0) - 1e-6  # a pixel that two kinds claim is told once
     faint = (own > 0) & strongest & changed & (region > 0)
     if edit.strength == 0 or not faint.any():
@@ -140,7 +144,7 @@ def _outcome(
     if kind not in COUNTABLE:
         left = seen is not None and area_still_there(seen, kind, done, marks)
         return Outcome(kind, edit.region, edit.strength, 0, area, int(left))
-    labels, clear = _clear(own, done)
+    labels, clear = _clear(own if heat is None else np.maximum(own, heat[k]), done)
     still_seen = 0 if seen is None else int(still_there(seen, labels, clear, marks).sum())
     return Outcome(kind, edit.region, edit.strength, len(clear), area, still_seen)
 

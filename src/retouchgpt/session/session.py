@@ -440,7 +440,8 @@ def facts_of(face: LookedAt, repaired: Repair | None, plan: EditPlan) -> Facts:
     else:
         side, crop = repaired.kinds.shape[-1], face.crop[0].permute(1, 2, 0).numpy()
         seen = pictures(crop, repaired.correction, face.allowed, side)
-        edited = outcomes(asked, repaired.kinds, repaired.changed, face.regions[0].numpy(), face.photo_px, seen)
+        regions, heat = face.regions[0].numpy(), face.heat[0].float().numpy()
+        edited = outcomes(asked, repaired.kinds, repaired.changed, regions, face.photo_px, seen, heat)
     kept = tuple(f for f in face.found if any(_covers(k.imperfection, k.region, f) for k in plan.keep))
     about = tuple((k.imperfection, k.region) for k in plan.about)
     return Facts(

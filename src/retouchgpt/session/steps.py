@@ -69,7 +69,7 @@ def repair_in_steps(
         correction = out.correction.float() * allowed
         total = (now.crop + correction).clamp(0, 1) - seen.crop if step else correction
         mask = torch.maximum(mask, out.mask.float().clamp(0, 1))
-        kinds = torch.maximum(kinds, where.kinds.float())
+        kinds = torch.maximum(kinds, where.told.float())
         trail.append(measured(seen, total, mask, kinds))
         if step + 1 < pace.most:
             state = out.state.float() if out.state is not None else state
