@@ -131,11 +131,8 @@ def read_run(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def thinned(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """All validations of a log, and of its steps LOGGED at most, a multiple of 25 apart, each loss to five digits."""
     every = 25 * math.ceil(max(entry["step"] for entry in log) / LOGGED / 25)
-    return [
-        entry if "validation" in entry else {k: _short(v) if k != "time" else v for k, v in entry.items()}
-        for entry in log
-        if "validation" in entry or entry["step"] % every == 0
-    ]
+    kept = (entry for entry in log if "validation" in entry or entry["step"] % every == 0)
+    return [{k: v if k == "time" else _short(v) for k, v in entry.items()} for entry in kept]
 
 
 def _short(value: Any) -> Any:
@@ -144,10 +141,9 @@ def _short(value: Any) -> Any:
 
 def a_stage_a_line(effective: dict[str, Any]) -> str:
     """recipe.json: the last stage's numbers a line each, and each earlier stage, however many there are, on one."""
-    mark = "@earlier@"
-    whole = json.dumps(effective | {"earlier": mark}, indent=2)
+    last = json.dumps({k: v for k, v in effective.items() if k != "earlier"}, indent=2)
     lines = ",\n    ".join(json.dumps(earlier) for earlier in effective["earlier"])
-    return whole.replace(f'"{mark}"', f"[\n    {lines}\n  ]" if lines else "[]") + "\n"
+    return f'{last.removesuffix("}").rstrip()},\n  "earlier": [\n    {lines}\n  ]\n}}\n'
 
 
 def stage(recipe: dict[str, Any], log: list[dict[str, Any]]) -> dict[str, Any]:

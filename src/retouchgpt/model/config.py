@@ -26,7 +26,7 @@ class LanguageModelConfig:
 
 
 ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True, "ratio": False,
-          "opaque": False, "assurance": (1.0,) * len(IMPERFECTIONS)}  # fmt: skip
+          "opaque": False}  # fmt: skip
 """What a configuration written before these fields existed means."""
 
 
@@ -114,8 +114,7 @@ class NetworkConfig:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> NetworkConfig:
         """Raises TypeError or InvalidPlan when a field is missing, unknown or inconsistent."""
-        values = {**ABSENT, **data}
-        for name in ("channels", "strides", "gate", "assurance"):
-            values[name] = tuple(values[name])
+        given = {**ABSENT, **data}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         values["language_model"] = LanguageModelConfig(**values["language_model"])
         return cls(**values)

@@ -37,8 +37,8 @@ AROUND_REAL = 0.6
 """Share of the crops of a face with real marks that are cut around an entry of its list; half of them around a mark,
 where it has any."""
 BESIDE_AREA = 0.08
-"""Eye distances around a native red or glossy area that are silent with it: it ends softly, and told that the soft part
-is clean skin, the maps learned within 3,300 steps to tell natural shine from paint."""
+"""Eye distances around a native red or glossy area that are silent with it, since it ends softly: where that rim was
+clean skin, 3,300 steps left little of the heat on natural shine."""
 NAMED = 0.5
 """Share of the crops around a mark whose instruction names its kind and no other."""
 
