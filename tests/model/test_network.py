@@ -351,6 +351,23 @@ def test_look_alikes_that_were_both_asked_count_together_in_the_place_of_the_hot
     assert torch.equal(out.kinds[:, others], heat[:, others]), "and redness is no look-alike"
 
 
+@pytest.mark.parametrize(("hottest", "edited"), [(0.16, False), (0.24, True), (0.4, True)])
+def test_a_kind_that_hardly_shows_anywhere_is_not_edited(hottest: float, edited: bool) -> None:
+    redness = IMPERFECTIONS.index("redness")
+    heat = ramp("stray_hairs") * hottest + ramp("redness")
+    out = assured(given(heat), (2.0,) * len(IMPERFECTIONS), GATE)
+    assert bool((out.kinds[:, IMPERFECTIONS.index("stray_hairs")] > GATE[0]).any()) is edited
+    alone = assured(given(ramp("redness")), (2.0,) * len(IMPERFECTIONS), GATE)
+    assert torch.equal(out.kinds[:, redness], alone.kinds[:, redness]), "what does show is edited as ever"
+
+
+def test_faint_look_alikes_that_were_both_asked_show_together() -> None:
+    heat = ramp("acne", "spots") * 0.16
+    out = assured(given(heat), ONCE, GATE)
+    assert (out.mask > GATE[0]).any()
+    assert not (assured(given(ramp("acne") * 0.16), ONCE, GATE).mask > GATE[0]).any()
+
+
 @torch.inference_mode()
 def test_a_plan_is_repaired_with_the_assurance_of_the_configuration(image: torch.Tensor) -> None:
     network = awake(create("tiny"))

@@ -12,6 +12,7 @@ from retouchgpt.training.losses import (
     TYPICAL_SHARE,
     USUAL_ERROR,
     dice_loss,
+    kind_loss,
     mask_loss,
     repair_loss,
     ssim_map,
@@ -116,6 +117,41 @@ def test_dice_loss_bounds() -> None:
     none = torch.zeros_like(target)
     assert float(dice_loss((target * 2 - 1) * 12, target, none)) == pytest.approx(0, abs=1e-3)
     assert float(dice_loss((1 - target * 2) * 12, target, none)) == pytest.approx(1, abs=1e-2)
+
+
+def test_kind_loss_asks_only_which_mark_it_is() -> None:
+    acne, spots, moles, redness = (IMPERFECTIONS.index(k) for k in ("acne", "spots", "moles", "redness"))
+    target = torch.zeros(1, len(IMPERFECTIONS), 32, 32)
+    target[:, spots, :8, :8] = 1
+    target[:, redness] = 1
+    none = torch.zeros_like(target)
+    logits = torch.zeros_like(target)
+    unsure = kind_loss(logits, target, none)
+    usual = 5 * TYPICAL_SHARE[spots] * 32 * 32  # five kinds, of which four are absent
+    assert float(unsure) == pytest.approx(64 * np.log(5) / usual, rel=1e-5)
+    logits[:, redness] = 9
+    logits[..., 8:, :] = torch.randn(24, 32)
+    assert torch.equal(kind_loss(logits, target, none), unsure), "other kinds and clean skin say nothing"
+    logits[:, acne] = 3
+    assert kind_loss(logits, target, none) > unsure
+    logits[:, spots] = 9
+    assert kind_loss(logits, target, none) < 0.01 * unsure
+    silent = none.clone()
+    silent[:, moles, :8, :8] = 1
+    assert kind_loss(logits, target, silent) == 0, "what may as well be a mole of the face's own"
+
+
+def test_kind_loss_wants_both_kinds_where_two_are_painted() -> None:
+    target = torch.zeros(1, len(IMPERFECTIONS), 16, 16)
+    logits = torch.zeros_like(target, requires_grad=True)
+    two = [IMPERFECTIONS.index(k) for k in ("acne", "scars")]
+    target[:, two] = 1
+    kind_loss(logits, target, torch.zeros_like(target)).backward()
+    assert logits.grad is not None
+    pull = -logits.grad.sum((0, 2, 3))
+    assert (pull[two] > 0).all()
+    assert pull[IMPERFECTIONS.index("moles")] < 0
+    assert pull[IMPERFECTIONS.index("redness")] == 0
 
 
 def test_ssim_agrees_with_scikit_image() -> None:

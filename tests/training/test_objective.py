@@ -92,6 +92,7 @@ SEES = {"encoder", "imperfection"}
 EACH: list[tuple[str, dict[str, float], Callable[[set[str]], bool]]] = [
     ("mask", {"mask": 1.0}, lambda boxes: boxes == SEES),
     ("dice", {"mask": 1e-9, "dice": 1.0}, lambda boxes: boxes == SEES),
+    ("kind", {"mask": 1e-9, "kind": 1.0}, lambda boxes: boxes == SEES),
     *((name, {name: 1.0}, lambda boxes: "decoder" in boxes and not boxes & SEES)
       for name in ("reconstruction", "pixels", "texture", "ssim", "adversarial", "perceptual", "text", "identity")),
     ("language", {"language": 1.0}, lambda boxes: boxes == {"embedding"}),
@@ -144,6 +145,8 @@ def test_together_they_are_one_sum_and_all_that_judges_stays(
 def test_a_term_without_its_judge_or_an_unknown_box_is_named(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(BadData, match="the term text has a weight but nothing that judges it"):
         Trainer(replace(ALL, losses=replace(NONE, text=1.0)), cache, tmp_path)
+    with pytest.raises(BadData, match="the term kind compares maps a kind"):
+        Trainer(replace(ALL, losses=replace(NONE, kind=1.0), network={"grounded": False}), cache, tmp_path)
     with pytest.raises(BadData, match="blockz"):
         Trainer(replace(ALL, losses=LossWeights(), network={"blockz": 3}), cache, tmp_path)
 

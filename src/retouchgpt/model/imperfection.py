@@ -147,15 +147,24 @@ def assured(where: Selection, assurance: Sequence[float], gate: tuple[float, flo
     Heat is a probability, and the repair goes as far as it is sure. For kinds that are seldom seen for certain that
     leaves a mark half there, which nobody asked for, so each counts `assurance` times. And a mark that may be acne or
     a spot, both of them asked, is surely asked: look-alikes count together, in the hottest one's place. Where the edit
-    reaches is decided by the gate alone.
+    reaches is decided by the gate alone. A kind whose hottest place does not come through it whole counts as much less,
+    everywhere: clear skin glows faintly of some kind, and faint edits of what is not there help nobody.
     """
-    above = ((where.kinds - gate[0]) / (gate[1] - gate[0])).clamp(0, 1)
-    kinds = where.kinds * (1 + (where.kinds.new_tensor(assurance)[:, None, None] - 1) * above)
-    marks = where.kinds[:, COMPACT_MARKS]
+    either = where.kinds.clone()
+    either[:, COMPACT_MARKS] = either[:, COMPACT_MARKS].sum(1, keepdim=True)
+    heat = where.kinds * _through(either.amax((2, 3), keepdim=True), gate)
+    above = _through(heat, gate)
+    kinds = heat * (1 + (heat.new_tensor(assurance)[:, None, None] - 1) * above)
+    marks = heat[:, COMPACT_MARKS]
     together = torch.where(marks == marks.amax(1, keepdim=True), marks.sum(1, keepdim=True), marks)
     kinds[:, COMPACT_MARKS] = kinds[:, COMPACT_MARKS].maximum(marks + (together - marks) * above[:, COMPACT_MARKS])
     kinds = kinds.clamp(max=1)
     return where._replace(kinds=kinds, mask=kinds.amax(1, keepdim=True), found=where.told)
+
+
+def _through(heat: Tensor, gate: tuple[float, float]) -> Tensor:
+    """How far heat comes through the gate, [0, 1]."""
+    return ((heat - gate[0]) / (gate[1] - gate[0])).clamp(0, 1)
 
 
 def given(kinds: Tensor) -> Selection:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from retouchgpt.model.imperfection import COMPACT_MARKS
+
 PRESENT_PX = 64.0
 """Mask area in a batch, in map px, from which a kind counts as present."""
 TYPICAL_SHARE = (0.006, 0.0035, 0.0035, 0.0005, 0.0025, 0.025, 0.006, 0.0055, 0.0016, 0.003, 0.0016, 0.0055)
@@ -55,6 +57,21 @@ def dice_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
     present = target.sum((0, 2, 3)) > PRESENT_PX
     dice = 1 - (2 * overlap + 1) / (total + 1)
     return (dice * present).sum() / present.sum().clamp_min(1)
+
+
+def kind_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
+    """Cross-entropy between the kinds of compact mark, inside such marks alone (ours, against look-alikes).
+
+    What `mask_loss` teaches of a mark is mostly that it is none of clean skin's; which of its look-alikes it is, is a
+    small part of that sum. Here it is all. Each kind counts by its usual positives, and a place with two kinds by
+    halves. Silent where any of these kinds may lie without a label. Shapes as in `mask_loss`, with a map a kind.
+    """
+    marks = list(COMPACT_MARKS)
+    truth, silent = target[:, marks], ignore[:, marks].amax(1, keepdim=True)
+    there = truth.amax(1, keepdim=True) * (silent < 0.5)
+    share = truth / truth.sum(1, keepdim=True).clamp_min(1e-6) * there
+    mass = target.new_tensor(TYPICAL_SHARE)[marks] * (target.numel() / target.shape[1])
+    return -((share * logits[:, marks].log_softmax(1)).sum((0, 2, 3)) / mass).mean()
 
 
 def repair_loss(

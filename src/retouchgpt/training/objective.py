@@ -11,7 +11,7 @@ from retouchgpt.model.llm_embedding import DialogueTokens
 from retouchgpt.model.network import RetouchNetwork
 
 from .batches import Crop
-from .losses import dice_loss, mask_l1, mask_loss, pixel_loss, repair_loss, ssim_loss, texture_loss
+from .losses import dice_loss, kind_loss, mask_l1, mask_loss, pixel_loss, repair_loss, ssim_loss, texture_loss
 from .pupil import Lesson, Shown, anywhere, found, sees
 from .recipe import LossWeights, Recipe
 from .speech import sentences
@@ -19,7 +19,7 @@ from .terms import IGNORED, Photos, Terms
 
 SEEN = 1.0 / 255
 """A difference below one 8-bit level counts as none."""
-SEEING = ("mask", "dice")
+SEEING = ("mask", "dice", "kind")
 """Terms that teach the maps; all others teach the repair."""
 
 
@@ -65,7 +65,7 @@ def step_losses(
 
 
 def _map_terms(maps: tuple[Tensor, ...], crop: Crop, recipe: Recipe) -> dict[str, Tensor]:
-    """mask and dice, averaged over the maps of the fused form."""
+    """mask, dice and kind, averaged over the maps of the fused form."""
     pairs = [(logits, *_map_target(logits, crop)) for logits in maps]
     if recipe.mask_form == "l1":
         losses = [mask_l1(*pair) for pair in pairs]
@@ -75,6 +75,8 @@ def _map_terms(maps: tuple[Tensor, ...], crop: Crop, recipe: Recipe) -> dict[str
     terms = {"mask": torch.stack(losses).mean()}
     if recipe.losses.dice:
         terms["dice"] = torch.stack([dice_loss(*pair) for pair in pairs]).mean()
+    if recipe.losses.kind:
+        terms["kind"] = torch.stack([kind_loss(*pair) for pair in pairs]).mean()
     return terms
 
 

@@ -22,16 +22,18 @@ class LossWeights:
     """Weights of the terms in the one sum; a term with weight 0 is not computed.
 
     mask: kappa, of the imperfection masks (our reading of the paper's kappa = 10, relative to reconstruction).
-    dice: overlap of each kind's heat map with its mask. reconstruction: of the repaired pixels, normalised by the
-    imperfection's own size (ours). pixels: smooth L1 of the whole picture (public configuration: 1000). texture: of
-    horizontal and vertical differences where it was repaired. ssim: structural similarity there (10).
-    adversarial: zeta, hinge loss of the patch discriminator (our reading of the paper's zeta = 0.1). perceptual: LPIPS,
-    or the stand-in that says so (1). text: image against instruction (0.01). language: the LLM's next token on the
-    assistant's turns (1). identity: distance of face embeddings.
+    dice: overlap of each kind's heat map with its mask. kind: which compact mark it is, inside such marks (ours; needs
+    a map a kind). reconstruction: of the repaired pixels, normalised by the imperfection's own size (ours). pixels:
+    smooth L1 of the whole picture (public configuration: 1000). texture: of horizontal and vertical differences where
+    it was repaired. ssim: structural similarity there (10). adversarial: zeta, hinge loss of the patch discriminator
+    (our reading of the paper's zeta = 0.1). perceptual: LPIPS, or the stand-in that says so (1). text: image against
+    instruction (0.01). language: the LLM's next token on the assistant's turns (1). identity: distance of face
+    embeddings.
     """
 
     mask: float = 1.0
     dice: float = 0.5
+    kind: float = 0.0
     reconstruction: float = 1.0
     pixels: float = 0.0
     texture: float = 0.5

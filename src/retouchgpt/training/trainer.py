@@ -91,6 +91,8 @@ class Trainer:
         if self.accelerator.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # crops are of one size
         network = begin(recipe)
+        if recipe.losses.kind and not network.config.grounded:
+            raise BadData("the term kind compares maps a kind, and this network has one mask for all; set it to 0")
         self.averaged = _copy(network).to(self.accelerator.device)
         self.network, self.optimiser = self._prepared(_pupil(network))
         self.judges = judges(recipe, self.accelerator.device, self._share)
