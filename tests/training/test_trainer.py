@@ -337,3 +337,29 @@ def test_the_soft_rim_of_a_native_red_or_glossy_area_is_silent_too_but_not_that_
         silent = ignore[middle, :, IMPERFECTIONS.index(kind)]
         assert silent[middle + reach] == beside, kind
         assert silent[middle + reach + 3] == 0, kind
+
+
+@pytest.mark.parametrize("side", [128, 98, 160])
+def test_a_hair_one_pixel_wide_and_a_faint_rim_are_in_the_masks(cache: Path, side: int) -> None:
+    painted = PaintedCache(cache)[0]
+    alpha, delta = np.zeros((side, side), np.uint8), np.zeros((side, side, 3), np.int16)
+    alpha[20:80, 41], delta[20:80, 41] = 255, -30
+    hair = {"stray_hairs": alpha}, {"stray_hairs": delta}
+    rim = np.full((side, side), 255, np.uint8), np.full((side, side, 3), 3, np.int16)
+    alphas = hair[0] | {"redness": rim[0], "spots": rim[0]}
+    deltas = hair[1] | {"redness": rim[1], "spots": rim[1]}
+    sample = replace(
+        painted, image=np.zeros((side, side, 3), np.uint8), ignore=np.zeros((side, side), np.uint8),
+        alphas=alphas, deltas=deltas,
+    )  # fmt: skip
+    whole = (slice(0, side), slice(0, side))
+    kinds = _maps(sample, whole, np.ones((side, side), np.float32), 64)[0]
+    hairs, redness, spots = (kinds[..., IMPERFECTIONS.index(k)] for k in ("stray_hairs", "redness", "spots"))
+    column = int((41 + 0.5) * 64 / side)
+    rows = slice(int(26 * 64 / side), int(72 * 64 / side))
+    assert (hairs[rows, column - 1 : column + 2].max(1) > 0.9).all(), "averaged it would be half gone"
+    assert not hairs[:, : column - 1].any()
+    assert not hairs[:, column + 2 :].any()
+    assert (hairs[rows] > 0).sum(1).max() <= 2
+    assert np.allclose(redness, 2 / 3), "three levels of a red area can be seen"
+    assert np.allclose(spots, 1 / 6), "of a compact mark hardly"

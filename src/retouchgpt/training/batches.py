@@ -23,8 +23,9 @@ from retouchgpt.photo.regions import eye_distance, region_maps
 FloatImage = NDArray[Any]
 KINDS = len(IMPERFECTIONS)
 FRECKLES = IMPERFECTIONS.index("freckles")
-VISIBLE = (2.0, 8.0)
-"""8-bit levels of difference at which a mark begins to count as seen, and counts in full."""
+VISIBLE, FAINT = (2.0, 8.0), (1.0, 4.0)
+"""8-bit levels of difference at which a mark begins to count as seen, and counts in full: compact marks; lines, hairs
+and areas, which end softly or are thin: by the compact marks' levels a seventh of what they change lay out of reach."""
 BLUR_REACH = 6
 """Px beyond which that difference's blur takes nothing from."""
 CROPS_A_SAMPLE = 4
@@ -187,7 +188,10 @@ def _maps(sample: Any, window: tuple[slice, slice], region: FloatImage, fine: in
     kinds = np.zeros((fine, fine, KINDS), np.float32)
     for kind, alpha in sample.alphas.items():
         if alpha[window].any():
-            kinds[..., IMPERFECTIONS.index(kind)] = shrunk(_seen(alpha[window], sample.deltas[kind][window]))
+            k = IMPERFECTIONS.index(kind)
+            compact = k in COMPACT_MARKS
+            mask = _seen(alpha[window], sample.deltas[kind][window], VISIBLE if compact else FAINT)
+            kinds[..., k] = shrunk(mask) if compact else _largest(mask, fine)
     bits = sample.ignore[window]
     planes = {bit: shrunk(((bits & bit) > 0).astype(np.float32)) for bit in (MARK, *BIT_OF_KIND.values())}
     wider = 2 * round(BESIDE_AREA * eye_distance(sample.landmarks) * fine / bits.shape[0]) + 1
@@ -195,6 +199,13 @@ def _maps(sample: Any, window: tuple[slice, slice], region: FloatImage, fine: in
         planes[bit] = cv2.dilate(planes[bit], np.ones((wider, wider), np.uint8))
     ignore = np.stack([planes[BIT_OF_KIND.get(kind, MARK)] for kind in IMPERFECTIONS], -1)
     return [kinds, ignore, shrunk(region)]
+
+
+def _largest(mask: FloatImage, fine: int) -> FloatImage:
+    """A mask (S, S) at map size, (fine, fine), by the largest value under each place: averaged, a hair one px wide is
+    half gone."""
+    under = np.ones((max(round(mask.shape[0] / fine), 1),) * 2, np.uint8)
+    return cv2.resize(cv2.dilate(mask, under, anchor=(0, 0)), (fine, fine), interpolation=cv2.INTER_NEAREST)
 
 
 def _add_real(
@@ -232,8 +243,8 @@ def _places(where: FloatImage, x: int, y: int, side: int, size: int) -> FloatIma
     return np.concatenate(warped, 2)
 
 
-def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:
-    """A kind's mask (H, W) in [0, 1], fading out where the paint changes less than VISIBLE 8-bit levels."""
+def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16], visible: tuple[float, float]) -> FloatImage:
+    """A kind's mask (H, W) in [0, 1], fading out where the paint changes less than `visible` 8-bit levels."""
     box = tuple(
         slice(max(int(i[0]) - BLUR_REACH, 0), int(i[-1]) + 1 + BLUR_REACH)
         for i in (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
@@ -241,7 +252,7 @@ def _seen(alpha: NDArray[np.uint8], delta: NDArray[np.int16]) -> FloatImage:
     most = np.abs(delta[box]).max(2).astype(np.float32)
     contrast = cv2.GaussianBlur(most, (0, 0), 1.5)
     out = np.zeros(alpha.shape, np.float32)
-    out[box] = alpha[box].astype(np.float32) / 255 * ((contrast - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0])).clip(0, 1)
+    out[box] = alpha[box].astype(np.float32) / 255 * ((contrast - visible[0]) / (visible[1] - visible[0])).clip(0, 1)
     return out
 
 
