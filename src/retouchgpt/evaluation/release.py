@@ -28,7 +28,7 @@ from retouchgpt.training.trainer import AVERAGED, LOG
 from .benchmark import run as judge
 from .calibrate import apply, calibrate
 
-LOGGED = 100
+LOGGED = 50
 """Steps of the log that ship, at most."""
 CARD = """---
 license: apache-2.0
