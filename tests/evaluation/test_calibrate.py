@@ -76,7 +76,7 @@ def test_an_untouched_photo_leaves_all_of_what_was_asked(
 
 def test_shift_and_assurance_act_on_the_asked_kind(ours: Ours, case: Case) -> None:
     looked = ours.seen(case)
-    seen = replace(looked, heat=torch.full_like(looked.heat, 0.2))
+    seen = replace(looked, heat=torch.full_like(looked.heat, 0.4))
     alone = seen.heat.clone()
     alone[:, IMPERFECTIONS.index(case.kind)] = 0
     plain = calibrate.errors_left(ours, case, seen)

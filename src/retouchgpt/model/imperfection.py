@@ -141,21 +141,30 @@ def select(heat: Tensor, edit: Tensor, keep: Tensor, regions: Tensor, brush: Ten
     return Selection(kinds, mask, weight.gather(1, index).clamp(0, 1))
 
 
+def present(where: Selection, gate: tuple[float, float]) -> Selection:
+    """A selection without kinds that hardly show anywhere (ours): each counts as much less, everywhere, as its hottest
+    place comes through the gate (low, high).
+
+    Clear skin glows faintly of some kind, and faint edits of what is not there help nobody. Of compact marks what
+    counts is their sum, since a mark that may be either of two that were asked does show.
+    """
+    either = where.kinds.clone()
+    either[:, COMPACT_MARKS] = either[:, COMPACT_MARKS].sum(1, keepdim=True)
+    kinds = where.kinds * _through(either.amax((2, 3), keepdim=True), gate)
+    return where._replace(kinds=kinds, mask=kinds.amax(1, keepdim=True))
+
+
 def assured(where: Selection, assurance: Sequence[float], gate: tuple[float, float]) -> Selection:
     """A selection raised above the gate (low, high) to how sure it is that what was asked is there (ours).
 
     Heat is a probability, and the repair goes as far as it is sure. For kinds that are seldom seen for certain that
     leaves a mark half there, which nobody asked for, so each counts `assurance` times. And a mark that may be acne or
     a spot, both of them asked, is surely asked: look-alikes count together, in the hottest one's place. Where the edit
-    reaches is decided by the gate alone. A kind whose hottest place does not come through it whole counts as much less,
-    everywhere: clear skin glows faintly of some kind, and faint edits of what is not there help nobody.
+    reaches is decided by the gate alone.
     """
-    either = where.kinds.clone()
-    either[:, COMPACT_MARKS] = either[:, COMPACT_MARKS].sum(1, keepdim=True)
-    heat = where.kinds * _through(either.amax((2, 3), keepdim=True), gate)
-    above = _through(heat, gate)
-    kinds = heat * (1 + (heat.new_tensor(assurance)[:, None, None] - 1) * above)
-    marks = heat[:, COMPACT_MARKS]
+    above = _through(where.kinds, gate)
+    kinds = where.kinds * (1 + (where.kinds.new_tensor(assurance)[:, None, None] - 1) * above)
+    marks = where.kinds[:, COMPACT_MARKS]
     together = torch.where(marks == marks.amax(1, keepdim=True), marks.sum(1, keepdim=True), marks)
     kinds[:, COMPACT_MARKS] = kinds[:, COMPACT_MARKS].maximum(marks + (together - marks) * above[:, COMPACT_MARKS])
     kinds = kinds.clamp(max=1)

@@ -16,7 +16,7 @@ from .control import Control, ControlMaps
 from .decoder import Decoder
 from .gloss import asked, recoloured
 from .image_encoder import ImageEncoder, ImageFeatures
-from .imperfection import KINDS, FusedImperfection, GroundedImperfection, Selection, assured, places, select
+from .imperfection import KINDS, FusedImperfection, GroundedImperfection, Selection, assured, places, present, select
 from .latent_transformer import LatentTransformer
 from .layers import upsample
 from .llm_embedding import DialogueTokens, LanguageEmbedding
@@ -108,7 +108,7 @@ class RetouchNetwork(nn.Module):
             regions, brush = (_fit(x, heat) for x in (request.regions, request.brush))
             assert regions is not None
             found = select(heat, request.edit, request.keep, regions, brush)
-            return assured(found, self.config.assurance, self.config.gate)
+            return assured(present(found, self.config.gate), self.config.assurance, self.config.gate)
         assert request.text is not None, "the fused IIP needs the text encoder's states"
         _, logits = self.imperfection(features, request.text)
         mask = logits.sigmoid()
