@@ -150,7 +150,7 @@ def present(where: Selection, gate: tuple[float, float]) -> Selection:
     """
     either = where.kinds.clone()
     either[:, COMPACT_MARKS] = either[:, COMPACT_MARKS].sum(1, keepdim=True)
-    kinds = where.kinds * _through(either.amax((2, 3), keepdim=True), gate)
+    kinds = where.kinds * through(either.amax((2, 3), keepdim=True), gate)
     return where._replace(kinds=kinds, mask=kinds.amax(1, keepdim=True))
 
 
@@ -162,7 +162,7 @@ def assured(where: Selection, assurance: Sequence[float], gate: tuple[float, flo
     a spot, both of them asked, is surely asked: look-alikes count together, in the hottest one's place. Where the edit
     reaches is decided by the gate alone.
     """
-    above = _through(where.kinds, gate)
+    above = through(where.kinds, gate)
     kinds = where.kinds * (1 + (where.kinds.new_tensor(assurance)[:, None, None] - 1) * above)
     marks = where.kinds[:, COMPACT_MARKS]
     together = torch.where(marks == marks.amax(1, keepdim=True), marks.sum(1, keepdim=True), marks)
@@ -171,7 +171,7 @@ def assured(where: Selection, assurance: Sequence[float], gate: tuple[float, flo
     return where._replace(kinds=kinds, mask=kinds.amax(1, keepdim=True), found=where.told)
 
 
-def _through(heat: Tensor, gate: tuple[float, float]) -> Tensor:
+def through(heat: Tensor, gate: tuple[float, float]) -> Tensor:
     """How far heat comes through the gate, [0, 1]."""
     return ((heat - gate[0]) / (gate[1] - gate[0])).clamp(0, 1)
 

@@ -16,7 +16,17 @@ from .control import Control, ControlMaps
 from .decoder import Decoder
 from .gloss import asked, recoloured
 from .image_encoder import ImageEncoder, ImageFeatures
-from .imperfection import KINDS, FusedImperfection, GroundedImperfection, Selection, assured, places, present, select
+from .imperfection import (
+    KINDS,
+    FusedImperfection,
+    GroundedImperfection,
+    Selection,
+    assured,
+    places,
+    present,
+    select,
+    through,
+)
 from .latent_transformer import LatentTransformer
 from .layers import upsample
 from .llm_embedding import DialogueTokens, LanguageEmbedding
@@ -140,15 +150,14 @@ class RetouchNetwork(nn.Module):
         self, image: Tensor, decoded: Tensor, where: Selection, control: ControlMaps, logits: Tensor | None
     ) -> Retouched:
         """x_r = x_s + strength * gate(M_s) * correction, with the gate exactly 0 below its lower edge."""
-        low, high = self.config.gate
         stride = self.config.strides[0]
-        gate = ((upsample(where.mask, stride) - low) / (high - low)).clamp(0, 1)
+        gate = through(upsample(where.mask, stride), self.config.gate)
         gate = gate * upsample(where.strength, stride)
         raw = decoded if self.config.correction_limit else decoded - image
         correction = gate * raw
         shine = where.kinds[:, SHINE : SHINE + 1]
-        if self.config.correction_limit and self.config.grounded and asked(shine, low):
-            glossy = ((upsample(shine, stride) - low) / (high - low)).clamp(0, 1)
+        if self.config.correction_limit and self.config.grounded and asked(shine, self.config.gate[0]):
+            glossy = through(upsample(shine, stride), self.config.gate)
             correction = recoloured(image, correction, glossy, surround(image, where.mask))
         return Retouched((image + correction).clamp(0, 1), correction, gate, where, control, logits)
 

@@ -19,8 +19,6 @@ from .terms import IGNORED, Photos, Terms
 
 SEEN = 1.0 / 255
 """A difference below one 8-bit level counts as none."""
-SEEING = ("mask", "dice", "kind")
-"""Terms that teach the maps; all others teach the repair."""
 
 
 def lesson_of(recipe: Recipe, step: int, slot: int = 0, slots: int = 1) -> Lesson:
