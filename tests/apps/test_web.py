@@ -154,6 +154,8 @@ def test_from_upload_to_download_the_pixels_are_the_sessions(
 
 
 def test_steps_can_be_looked_at_one_by_one(page: Any, model: RetouchGPT, photo: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
     session = model.open(photo, "all")
     upload(page, photo)
     at_once = session.instruct(ALL)
@@ -163,8 +165,9 @@ def test_steps_can_be_looked_at_one_by_one(page: Any, model: RetouchGPT, photo: 
     walked = session.again("Retouch in steps.")
     answered(page, lambda: page.locator("#walk input").press("Space"), walked.answer)
     steps = page.locator("#step input[type=radio]")
-    assert steps.count() == session.step_count > 0
-    assert page.locator("#status", has_text="equal steps").is_visible()
+    assert session.step_count > 0
+    expect(steps).to_have_count(session.step_count)
+    expect(page.locator("#status", has_text="equal steps")).to_be_visible()
     assert np.array_equal(pixels(download(page, "Download photo", tmp_path)), walked.image)
     shown = page.get_attribute(".rg-after", "src")
     steps.first.check()

@@ -24,6 +24,7 @@ from retouchgpt.core.errors import BadData
 from .healing import lend
 from .painter import TRAIN, VALIDATION, PaintedFace, PainterConfig, paint
 from .real_marks import RealMark, read_marks
+from .variety import OTHER, vary
 
 SHARD = 50
 """Samples a file."""
@@ -122,13 +123,15 @@ def paint_ahead(
     config: PainterConfig = TRAIN,
     *,
     listed: Mapping[str, Sequence[RealMark]] | None = None,
+    varied: float = 0.0,
     progress: bool = False,
 ) -> Path:
     """Paint `count` samples into `out`; an interrupted run goes on at its last whole shard, and runs of several seeds
     may share a folder.
 
     listed: paint these faces alone, and count their real marks as paint, see `data/healing.py`; each face also borrows
-    another's. Sample i is a pure function of (faces, listed, seed, i). Raises BadData on unreadable faces or a full
+    another's. varied: share of the faces that are made into others first, see `data/variety.py`; listed ones keep their
+    shape. Sample i is a pure function of (faces, listed, varied, seed, i). Raises BadData on unreadable faces or a full
     disk.
     """
     source, out = Faces(faces, listed), Path(out)
@@ -139,10 +142,10 @@ def paint_ahead(
             shard = out / f"{seed:06d}-{first:07d}.shard"
             number = min(SHARD, count - first)
             if not shard.exists():
-                _write(
-                    shard,
-                    [_encode(*_sample(source, seed, first + j, config, listed or {}, lenders)) for j in range(number)],
+                painted = (
+                    _sample(source, seed, first + j, config, listed or {}, lenders, varied) for j in range(number)
                 )
+                _write(shard, [_encode(*sample) for sample in painted])
             bar.update(number)
     return out
 
@@ -154,10 +157,14 @@ def _sample(
     config: PainterConfig,
     listed: Mapping[str, Sequence[RealMark]],
     lenders: Sequence[int],
+    varied: float,
 ) -> tuple[PaintedFace, str, float]:
     """lenders: which faces of the source have a listed mark."""
     rng = np.random.default_rng((seed, i))
     name, image, landmarks, scale = source.window(int(rng.integers(len(source))), rng)
+    if varied and rng.random() < varied:
+        image, landmarks = vary(image, landmarks, rng, shape=not listed)
+        name = name if listed else name + OTHER
     real = [mark.placed(landmarks) for mark in listed.get(name, ())]
     number, lent = int(rng.integers(1 << 40)), None
     if lenders:
@@ -249,10 +256,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--listed", type=Path, help="paint only the faces of this list of real marks, and count these as paint"
     )
+    parser.add_argument(
+        "--varied", type=float, default=0.0, help="share of the faces that get another tone, light and (unlisted) shape"
+    )
     options = parser.parse_args(arguments)
+    if not 0 <= options.varied <= 1:
+        parser.error(f"--varied is a share from 0 to 1, not {options.varied:g}.")
     listed = None if options.listed is None else read_marks(options.listed)
     config = TRAIN if options.split == "train" else VALIDATION
-    paint_ahead(options.faces, options.out, options.count, options.seed, config, listed=listed, progress=True)
+    paint_ahead(
+        options.faces, options.out, options.count, options.seed, config,
+        listed=listed, varied=options.varied, progress=True,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
