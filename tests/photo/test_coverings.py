@@ -20,7 +20,7 @@ def covered(image: NDArray[np.uint8], landmarks: Any) -> tuple[Mask, Mask]:
     """What covers the skin, and skin by colour, (512, 512) each."""
     photo = image.astype(np.float32) / 255
     skin = skin_map(photo, landmarks)
-    return coverings(photo, landmarks, skin), skin > 0.5
+    return coverings(photo, landmarks, skin).all, skin > 0.5
 
 
 def with_glasses(image: NDArray[np.uint8], points: Any, colour: tuple[int, int, int]) -> tuple[Any, Mask]:

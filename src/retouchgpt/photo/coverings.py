@@ -6,6 +6,7 @@ and only then drawn, so that a face without keeps its skin.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import cv2
@@ -40,14 +41,18 @@ IN_COLOUR, IN_GREY = Worn(0.3, 1.2, 0.05, 0.15), Worn(0.22, 1.0, 0.04, 0.1)
 32 do in grey by the thresholds for colour and 42 by these, which were chosen on them; of the other 264 none does."""
 FRAME, FRAME_OVER_SKIN = 0.17, 1.9
 """Contrast of a frame: in log units, and over the middle of this face's own skin."""
-FRAME_LENGTH = 0.5
-"""Length of a piece of frame at least, in eye distances: a mark is shorter."""
+SURELY, NEAR_FRAME = 2.0, 0.15
+"""Times that contrast from which what joins the found lines is frame, too, and up to how many eye distances away."""
+THICK, FRAME_ROOM = 0.05, 0.035
+"""How far from its line a frame may reach, and room around it, in eye distances."""
 BEARD = 0.042
 """Density of hair, see `_density`, in the middle of the chin or around the mouth from which a face is bearded."""
 HAIRY, HAIRY_OVER_SKIN = 0.033, 1.8
 """Density that is beard: at least, and over this face's smooth skin."""
 GREYER = 0.12
 """By how much (log red over green) a beard is greyer than the skin, where it is not dense."""
+SIDEBURNS, SIDEBURNS_REACH = 0.7, 0.15
+"""How far over the base of the nose a beard goes on along the face's edge, and how far in, in eye distances."""
 HAIRY_AT_EDGE, EDGE_REACH = 4.5, 0.3
 """Density over smooth skin's that is hair at the face's edge, and how far in the edge reaches, in eye distances. Lower,
 wrinkles and clusters of marks near the edge were taken for hair."""
@@ -63,8 +68,19 @@ ISLAND = 0.25
 """Area below which skin that nothing joins to the face is hair, in squares of the eye distance."""
 
 
-def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatImage) -> Mask:
-    """Frames of glasses, beard and hair that hangs into the face, (H, W).
+class Coverings(NamedTuple):
+    """What covers the skin, (H, W) each: frames of glasses; beard and hair that hangs into the face."""
+
+    frames: Mask
+    hair: Mask
+
+    @property
+    def all(self) -> Mask:
+        return self.frames | self.hair
+
+
+def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatImage) -> Coverings:
+    """What lies on the skin.
 
     image: float RGB (H, W, 3) in [0, 1]. landmarks: (478, 2) px of it. skin: (H, W) in [0, 1], what else is skin.
     """
@@ -82,18 +98,16 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     hanging = _hanging(hairy, face & (inwards < HANGING_EDGE), height, points, unit)
     open_to_hair = (~lower & ~_beside_eyes(points, unit, image.shape[:2])) | hanging
     strands = cv2.morphologyEx((hairy & open_to_hair).astype(np.uint8), cv2.MORPH_OPEN, _disk(0.04 * unit)) > 0
-    return (
-        _glasses(image, points, bare)
-        | _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), lower, own)
-        | _hair(strands, skin, ~lower | hanging, unit)
-    )
+    sideburns = face & (height < SIDEBURNS * unit) & (inwards < SIDEBURNS_REACH)
+    beard = _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), lower | sideburns, own)
+    return Coverings(_glasses(image, points, bare), beard | _hair(strands, skin, ~lower | hanging, unit))
 
 
 def _glasses(image: FloatImage, points: FloatImage, bare: FloatImage) -> Mask:
     none = np.zeros(image.shape[:2], bool)
     bridge = _bridge_contrast(image, points)
-    least = IN_GREY if colourless(image) else IN_COLOUR
-    if bridge < least.bridge:
+    worn = IN_GREY if colourless(image) else IN_COLOUR
+    if bridge < worn.bridge:
         return none
     unit = eye_distance(points)
     fine = _log(image, 0.006 * unit)
@@ -103,12 +117,109 @@ def _glasses(image: FloatImage, points: FloatImage, bare: FloatImage) -> Mask:
     zone = _around_eyes(points, image.shape[:2])
     free = (bare > 0.9) & ~zone
     own = float(np.median(contrast[free])) if free.sum() > 50 else 0.1
-    if not _worn(bridge, _rim_contrast(image, points), own, least):
+    if not _worn(bridge, _rim_contrast(image, points), own, worn):
         return none
-    frames = ((contrast > max(FRAME, FRAME_OVER_SKIN * own)) & zone).astype(np.uint8)
-    frames = _long(cv2.morphologyEx(frames, cv2.MORPH_CLOSE, _disk(0.02 * unit)), FRAME_LENGTH * unit)
-    frames = cv2.morphologyEx(frames, cv2.MORPH_CLOSE, _disk(0.04 * unit))
-    return cv2.dilate(frames, _disk(0.03 * unit)) > 0
+    drawn = np.zeros(image.shape[:2], np.uint8)
+    for line in _frame(contrast, points):
+        cv2.polylines(drawn, [np.rint(line * 16).astype(np.int32)], False, 1, 1, cv2.LINE_8, 4)
+    least = max(FRAME, FRAME_OVER_SKIN * own)
+    thick = (contrast > least) & (cv2.dilate(drawn, _disk(THICK * unit)) > 0)
+    frames = drawn | thick.astype(np.uint8)
+    near = cv2.distanceTransform((drawn == 0).astype(np.uint8), cv2.DIST_L2, 5) < NEAR_FRAME * unit
+    sure = ((contrast > SURELY * least) & near & (bare > 0)).astype(np.uint8)
+    frames |= _joined(cv2.morphologyEx(sure, cv2.MORPH_CLOSE, _disk(0.02 * unit)), frames)
+    return cv2.dilate(frames, _disk(math.ceil(FRAME_ROOM * unit))) > 0
+
+
+def _joined(mask: NDArray[np.uint8], to: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Connected parts of a mask that touch `to`."""
+    _, labels = cv2.connectedComponents(mask)
+    touching = np.zeros(labels.max() + 1, np.uint8)
+    touching[np.unique(labels[to > 0])] = 1
+    touching[0] = 0
+    return touching[labels]
+
+
+class Lens(NamedTuple):
+    """Where a rim runs around the lens' middle, in eye distances: (nearest, farthest) towards the nose, away from it,
+    up and down."""
+
+    nose: tuple[float, float] = (0.24, 0.48)
+    away: tuple[float, float] = (0.27, 0.72)
+    up: tuple[float, float] = (0.17, 0.5)
+    down: tuple[float, float] = (0.17, 0.62)
+
+
+LENS = Lens()
+ANGLES = 144
+OTHER_LENS = 0.5
+"""Weight of the other lens' lines, which may lie four places off."""
+CROOKED = 0.01
+"""What a rim pays for each place that it moves in or out, in log units."""
+LENS_BELOW_EYE = 0.06
+"""How far the lens' middle lies under the eye's, in eye distances."""
+PLAINEST = 0.5
+"""Contrast (log units) above which a line is no plainer: hair at the edge is no better frame than a frame."""
+
+
+def _frame(contrast: FloatImage, points: FloatImage) -> list[FloatImage]:
+    """Both rims, the bridge and the arms as lines (n, 2) in px: of each the plainest that runs where it may.
+
+    Single lines, since wrinkles, folds and shadows are as plain as a frame; but none of them runs all the way.
+    """
+    unit, (right, down) = eye_distance(points), _axes(points)
+    protected = protected_map(points, Extent(contrast.shape[1], contrast.shape[0]))
+    lines = np.minimum(contrast, PLAINEST) * (1 - 0.6 * protected)
+    found, inner = [], []
+    eyes = ((RIGHT_EYE_CONTOUR, -1.0), (LEFT_EYE_CONTOUR, 1.0))
+    middles = [points[list(contour)].mean(0) + LENS_BELOW_EYE * unit * down for contour, _ in eyes]
+    grids = [_around_lens(m, side * right * unit, down * unit) for m, (_, side) in zip(middles, eyes, strict=True)]
+    for rim, middle, (_, side) in zip(_rims(lines, grids), middles, eyes, strict=True):
+        across = (rim - middle) @ right * side
+        found.append(np.concatenate([rim, rim[:1]]))
+        inner.append(rim[int(across.argmin())])
+        outer = rim[int(across.argmax())]
+        found.append(_across(lines, outer, outer + 0.7 * side * right * unit, down * unit, (-0.3, 0.12)))
+    found.append(_across(lines, inner[0], inner[1], down * unit, (-0.25, 0.15)))
+    return found
+
+
+def _around_lens(middle: FloatImage, out: FloatImage, down: FloatImage) -> FloatImage:
+    """Places where a rim may run: angles from outwards on, by shares of the way out, (ANGLES, 64, 2) in px.
+
+    out, down: vectors of one eye distance.
+    """
+    angle = np.linspace(0, 2 * np.pi, ANGLES, endpoint=False)
+    across, along = np.cos(angle), np.sin(angle)
+    near, far = (
+        np.hypot(np.where(across > 0, LENS.away[k], LENS.nose[k]) * across,
+                 np.where(along > 0, LENS.down[k], LENS.up[k]) * along)
+        for k in (0, 1)
+    )  # fmt: skip
+    away = near[:, None] + (far - near)[:, None] * np.linspace(0, 1, 64)
+    return (middle + away[..., None] * (across[:, None, None] * out + along[:, None, None] * down)).astype(np.float32)
+
+
+def _rims(lines: FloatImage, grids: list[FloatImage]) -> list[FloatImage]:
+    """The plainest closed line around each lens, (ANGLES, 2); where one is faint, the other's shape helps."""
+    seen = [cv2.remap(lines, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR) for grid in grids]
+    helped = [own + OTHER_LENS * cv2.dilate(other, np.ones((1, 9), np.uint8)) for own, other in (seen, reversed(seen))]
+    rims = []
+    for grid, values in zip(grids, helped, strict=True):
+        around = _plainest(np.concatenate([values] * 3), 3, CROOKED)[ANGLES : 2 * ANGLES]
+        rims.append(grid[np.arange(ANGLES), around])
+    return rims
+
+
+def _across(
+    lines: FloatImage, start: FloatImage, end: FloatImage, down: FloatImage, reach: tuple[float, float]
+) -> FloatImage:
+    """The plainest line from somewhere beside `start` to somewhere beside `end`, (n, 2)."""
+    t = np.linspace(0, 1, 48)[:, None, None]
+    s = np.linspace(*reach, 48)[None, :, None]
+    where = (start + (end - start) * t + down * s).astype(np.float32)
+    values = cv2.remap(lines, where[..., 0], where[..., 1], cv2.INTER_LINEAR)
+    return where[np.arange(len(values)), _plainest(values, 2)]
 
 
 def _worn(bridge: float, rim: float, own: float, least: Worn) -> bool:
@@ -116,14 +227,6 @@ def _worn(bridge: float, rim: float, own: float, least: Worn) -> bool:
     both = bridge * rim
     sure = bridge >= least.sure and rim >= least.rim
     return sure or (both >= least.product and both >= least.over_skin * own)
-
-
-def _long(mask: NDArray[np.uint8], least: float) -> NDArray[np.uint8]:
-    """Connected parts of a mask that reach at least so many px in one direction."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
-    keep = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= least
-    keep[0] = False
-    return keep[labels].astype(np.uint8)
 
 
 def _bridge_contrast(image: FloatImage, points: FloatImage) -> float:
@@ -155,18 +258,27 @@ def _rim_contrast(image: FloatImage, points: FloatImage) -> float:
     return max(found)
 
 
-def _path(values: FloatImage, reach: int = 2) -> float:
-    """30th percentile along the strongest path through the rows of `values` that moves by at most `reach` a row."""
+def _plainest(values: FloatImage, reach: int = 2, cost: float = 0.0) -> NDArray[np.intp]:
+    """The column in each row of the path with the largest sum through `values` that moves by at most `reach` a row,
+    each column that it moves at a cost."""
     total, width = values.copy(), values.shape[1]
+    steps = np.arange(-reach, reach + 1)
+    came = np.zeros(values.shape, np.intp)
     for row in range(1, len(total)):
         around = np.pad(total[row - 1], reach, constant_values=-np.inf)
-        total[row] += np.max([around[k : k + width] for k in range(2 * reach + 1)], axis=0)
-    column, seen = int(total[-1].argmax()), []
-    for row in range(len(total) - 1, -1, -1):
-        low = max(column - reach, 0)
-        column = low + int(total[row, low : column + reach + 1].argmax())
-        seen.append(values[row, column])
-    return float(np.percentile(seen, 30))
+        ways = np.stack([around[k : k + width] for k in range(2 * reach + 1)]) - cost * np.abs(steps)[:, None]
+        came[row] = steps[ways.argmax(0)]
+        total[row] += ways.max(0)
+    path = np.zeros(len(total), np.intp)
+    path[-1] = total[-1].argmax()
+    for row in range(len(total) - 1, 0, -1):
+        path[row - 1] = path[row] + came[row, path[row]]
+    return path
+
+
+def _path(values: FloatImage) -> float:
+    """30th percentile along the plainest path through the rows."""
+    return float(np.percentile(values[np.arange(len(values)), _plainest(values)], 30))
 
 
 def _around_eyes(points: FloatImage, shape: tuple[int, ...]) -> Mask:
@@ -178,15 +290,17 @@ def _around_eyes(points: FloatImage, shape: tuple[int, ...]) -> Mask:
     return _polygon(np.array([centre + (x * right + y * down) * unit for x, y in corners]), shape)
 
 
-def _beard(density: FloatImage, grey: Mask, points: FloatImage, open_skin: Mask, lower: Mask, own: float) -> Mask:
-    """Hair of the lower face, dense or grey, where its middle is dense. own: density of smooth skin."""
+def _beard(density: FloatImage, grey: Mask, points: FloatImage, open_skin: Mask, where: Mask, own: float) -> Mask:
+    """Hair of the lower face and beside it, dense or grey, of a face whose mouth or chin is dense.
+
+    open_skin: (H, W), of the lower face. where: (H, W), where a beard grows. own: density of smooth skin."""
     unit, middles = eye_distance(points), []
     for name in ("chin", "mouth"):
         part = _polygon(points[list(POLYGONS[name])], density.shape) & open_skin
         middles.append(float(np.median(density[part])) if part.sum() > 30 else 0.0)
     if max(middles) < BEARD:
         return np.zeros(density.shape, bool)
-    hairy = ((grey | (density > max(HAIRY, HAIRY_OVER_SKIN * own))) & lower).astype(np.uint8)
+    hairy = ((grey | (density > max(HAIRY, HAIRY_OVER_SKIN * own))) & where).astype(np.uint8)
     hairy = cv2.morphologyEx(hairy, cv2.MORPH_OPEN, _disk(0.07 * unit))
     return cv2.dilate(hairy, _disk(0.06 * unit)) > 0
 

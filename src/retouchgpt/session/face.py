@@ -30,8 +30,8 @@ from .findings import find
 
 OF_COLOUR = [IMPERFECTIONS.index("redness")]
 """Kinds that a black-and-white photo cannot show."""
-BESIDE_COVERING = 0.1
-"""Eye distances beside a beard or a frame over which an edit fades in, so that a wide one has no edge there."""
+BESIDE_HAIR, BESIDE_FRAME = 0.08, 0.04
+"""Eye distances beside hair and a frame over which an edit fades in, so that a wide one has no edge there."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,10 @@ def _allowed(image: NDArray[np.float32], landmarks: NDArray[np.float32], size: i
     skin = cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
     skin = ((skin - 0.15) / 0.35).clip(0, 1)
     covered = coverings(image, landmarks, skin)
-    away = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 5)
-    skin *= (away / (BESIDE_COVERING * eye_distance(landmarks))).clip(0, 1)
-    protected = ((protected_map(landmarks, Extent(size, size)) > 0.5) | covered).astype(np.uint8)
+    for part, beside in zip(covered, (BESIDE_FRAME, BESIDE_HAIR), strict=True):
+        away = cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 5)
+        skin *= (away / (beside * eye_distance(landmarks))).clip(0, 1)
+    protected = ((protected_map(landmarks, Extent(size, size)) > 0.5) | covered.all).astype(np.uint8)
     protected = cv2.dilate(protected, np.ones((3, 3), np.uint8))  # enlarging reaches one px
     return np.where(protected > 0, 0, skin).astype(np.float32)
 
