@@ -126,6 +126,7 @@ def _glasses(image: FloatImage, points: FloatImage, bare: FloatImage) -> Mask:
     thick = (contrast > least) & (cv2.dilate(drawn, _disk(THICK * unit)) > 0)
     frames = drawn | thick.astype(np.uint8)
     near = cv2.distanceTransform((drawn == 0).astype(np.uint8), cv2.DIST_L2, 5) < NEAR_FRAME * unit
+    near &= ~_beside_eyes(points, unit, near.shape)  # the lines there are crow's feet
     sure = ((contrast > SURELY * least) & near & (bare > 0)).astype(np.uint8)
     frames |= _joined(cv2.morphologyEx(sure, cv2.MORPH_CLOSE, _disk(0.02 * unit)), frames)
     return cv2.dilate(frames, _disk(math.ceil(FRAME_ROOM * unit))) > 0
