@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import numpy as np
 import pytest
 
 from retouchgpt.core.errors import BadData
+from retouchgpt.core.geometry import Extent
 from retouchgpt.evaluation import metrics
 from retouchgpt.evaluation.benchmark import run
 from retouchgpt.evaluation.cases import PORTRAIT, Case, cases, make_case, painted_faces
-from retouchgpt.evaluation.methods import Ours, in_photo, rows, untouched
+from retouchgpt.evaluation.methods import EDITABLE, Ours, in_photo, rows, untouched
+from retouchgpt.evaluation.metrics import error
+from retouchgpt.photo.regions import POLYGONS, protected_map
 
 
 def flat(value: int, size: int = 40) -> np.ndarray:
@@ -144,6 +148,29 @@ def test_every_table_has_the_untouched_row_and_ours_is_exact_outside_its_mask(fa
         picture, _ = method(case)
         assert picture.shape == case.image.shape, name
         assert picture.dtype == np.uint8
+
+
+def test_the_perfect_repair_is_the_target_where_one_may_edit_and_the_photo_elsewhere(faces_folder: Path) -> None:
+    from tests.fakes import acne_network
+
+    method = rows(acne_network())[EDITABLE]
+    face = next(painted_faces(faces_folder, paintings=1))
+    points, cheeks = face.painted.landmarks, np.zeros((512, 512), np.uint8)
+    for name in ("left_cheek", "right_cheek", "nose"):
+        cv2.fillPoly(cheeks, [np.rint(points[list(POLYGONS[name])]).astype(np.int32)], 1)
+    shut, bare = protected_map(points, Extent(512, 512)) > 0.5, cv2.erode(cheeks, np.ones((25, 25))) > 0
+    painted = list(cases(face))
+    under = painted[0].target.copy()
+    under[shut] = 0
+    shut = cv2.erode(shut.astype(np.uint8), np.ones((5, 5))) > 0  # the model's frame is another, so its edge is soft
+    assert any((case.asked & bare).any() for case in painted)
+    for case in (*painted, replace(painted[0], target=under)):
+        out, mask = method(case)
+        changed = (out != case.image).any(2)
+        assert np.array_equal(changed, np.asarray(mask) > 0)
+        assert not (changed & shut).any()
+        assert not (changed & (case.target == case.image).all(2)).any()
+        assert error(out, case.target, case.asked & bare) <= 0.1 * error(case.image, case.target, case.asked & bare)
 
 
 def test_at_native_size_ours_is_asked_on_a_photo_and_judged_on_the_portrait(faces_folder: Path, tmp_path: Path) -> None:
