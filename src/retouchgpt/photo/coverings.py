@@ -41,8 +41,9 @@ IN_COLOUR, IN_GREY = Worn(0.3, 1.2, 0.05, 0.15), Worn(0.22, 1.0, 0.04, 0.1)
 32 do in grey by the thresholds for colour and 42 by these, which were chosen on them; of the other 264 none does."""
 FRAME, FRAME_OVER_SKIN = 0.17, 1.9
 """Contrast of a frame: in log units, and over the middle of this face's own skin."""
-SURELY, NEAR_FRAME = 2.0, 0.15
-"""Times that contrast from which what joins the found lines is frame, too, and up to how many eye distances away."""
+SURELY, SURELY_AT_NOSE, NEAR_FRAME = 2.0, 1.2, 0.15
+"""Times that contrast from which what joins the found lines is frame, too: around the eyes, and along the nose, where
+pads lie and the rims of turned faces end. And up to how many eye distances away."""
 THICK, FRAME_ROOM = 0.05, 0.035
 """How far from its line a frame may reach, and room around it, in eye distances."""
 BEARD = 0.042
@@ -51,8 +52,9 @@ HAIRY, HAIRY_OVER_SKIN = 0.033, 1.8
 """Density that is beard: at least, and over this face's smooth skin."""
 GREYER = 0.12
 """By how much (log red over green) a beard is greyer than the skin, where it is not dense."""
-SIDEBURNS, SIDEBURNS_REACH = 0.7, 0.15
-"""How far over the base of the nose a beard goes on along the face's edge, and how far in, in eye distances."""
+SIDEBURNS, SIDEBURNS_REACH, SIDEBURNS_LEAST = 0.7, 0.15, 0.1
+"""How far over the base of the nose a beard goes on along the face's edge, how far in at most, and how far in whatever
+is seen there, in eye distances."""
 HAIRY_AT_EDGE, EDGE_REACH = 4.5, 0.3
 """Density over smooth skin's that is hair at the face's edge, and how far in the edge reaches, in eye distances. Lower,
 wrinkles and clusters of marks near the edge were taken for hair."""
@@ -98,8 +100,10 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     hanging = _hanging(hairy, face & (inwards < HANGING_EDGE), height, points, unit)
     open_to_hair = (~lower & ~_beside_eyes(points, unit, image.shape[:2])) | hanging
     strands = cv2.morphologyEx((hairy & open_to_hair).astype(np.uint8), cv2.MORPH_OPEN, _disk(0.04 * unit)) > 0
-    sideburns = face & (height < SIDEBURNS * unit) & (inwards < SIDEBURNS_REACH)
-    beard = _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), lower | sideburns, own)
+    beside = face & (height < SIDEBURNS * unit)
+    where = lower | (beside & (inwards < SIDEBURNS_REACH))
+    edge = beside & (height > -0.4 * unit) & (inwards < SIDEBURNS_LEAST)
+    beard = _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), where, edge, own)
     return Coverings(_glasses(image, points, bare), beard | _hair(strands, skin, ~lower | hanging, unit))
 
 
@@ -127,9 +131,19 @@ def _glasses(image: FloatImage, points: FloatImage, bare: FloatImage) -> Mask:
     frames = drawn | thick.astype(np.uint8)
     near = cv2.distanceTransform((drawn == 0).astype(np.uint8), cv2.DIST_L2, 5) < NEAR_FRAME * unit
     near &= ~_beside_eyes(points, unit, near.shape)  # the lines there are crow's feet
-    sure = ((contrast > SURELY * least) & near & (bare > 0)).astype(np.uint8)
+    nose = _along_nose(points, near.shape)
+    sure = ((contrast > np.where(nose, SURELY_AT_NOSE, SURELY) * least) & near & (bare > 0)).astype(np.uint8)
     frames |= _joined(cv2.morphologyEx(sure, cv2.MORPH_CLOSE, _disk(0.02 * unit)), frames)
     return cv2.dilate(frames, _disk(math.ceil(FRAME_ROOM * unit))) > 0
+
+
+def _along_nose(points: FloatImage, shape: tuple[int, ...]) -> Mask:
+    """The bridge of the nose and its sides, from between the brows to half-way down."""
+    unit, (right, _) = eye_distance(points), _axes(points)
+    top, end = points[BETWEEN_BROWS], (points[BETWEEN_BROWS] + points[NOSE_TIP]) / 2
+    return _polygon(
+        np.array([p + x * 0.3 * unit * right for p, x in ((top, -1), (top, 1), (end, 1), (end, -1))]), shape
+    )
 
 
 def _joined(mask: NDArray[np.uint8], to: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -291,10 +305,13 @@ def _around_eyes(points: FloatImage, shape: tuple[int, ...]) -> Mask:
     return _polygon(np.array([centre + (x * right + y * down) * unit for x, y in corners]), shape)
 
 
-def _beard(density: FloatImage, grey: Mask, points: FloatImage, open_skin: Mask, where: Mask, own: float) -> Mask:
+def _beard(
+    density: FloatImage, grey: Mask, points: FloatImage, open_skin: Mask, where: Mask, edge: Mask, own: float
+) -> Mask:
     """Hair of the lower face and beside it, dense or grey, of a face whose mouth or chin is dense.
 
-    open_skin: (H, W), of the lower face. where: (H, W), where a beard grows. own: density of smooth skin."""
+    open_skin: (H, W), of the lower face. where, edge: (H, W), where a beard may grow, and where each does. own: density
+    of smooth skin."""
     unit, middles = eye_distance(points), []
     for name in ("chin", "mouth"):
         part = _polygon(points[list(POLYGONS[name])], density.shape) & open_skin
@@ -303,7 +320,7 @@ def _beard(density: FloatImage, grey: Mask, points: FloatImage, open_skin: Mask,
         return np.zeros(density.shape, bool)
     hairy = ((grey | (density > max(HAIRY, HAIRY_OVER_SKIN * own))) & where).astype(np.uint8)
     hairy = cv2.morphologyEx(hairy, cv2.MORPH_OPEN, _disk(0.07 * unit))
-    return cv2.dilate(hairy, _disk(0.06 * unit)) > 0
+    return (cv2.dilate(hairy, _disk(0.06 * unit)) > 0) | edge
 
 
 def _greyer(image: FloatImage, smooth: Mask, unit: float) -> Mask:
