@@ -43,6 +43,29 @@ def test_frames_of_glasses_are_covered(colour: tuple[int, int, int], face: Any) 
     assert found[frames].mean() > 0.97
 
 
+def test_skin_behind_and_beside_the_lenses_stays_open(face: Any) -> None:
+    """With folds under the eyes and beside the nose that are as dark as the frame, but do not run around a lens."""
+    image, points = face
+    unit, folds = eye_distance(points), image.copy()
+    for contour, side in ((RIGHT_EYE_CONTOUR, -1), (LEFT_EYE_CONTOUR, 1)):
+        x, y = points[list(contour)].mean(0)
+        for down, across in ((0.28, 0.1), (0.34, -0.12), (0.62, -0.1), (0.68, 0.12)):
+            start = (round(float(x + side * across * unit)), round(float(y + down * unit)))
+            end = (start[0] + round(0.12 * unit), start[1] + round(0.05 * unit))
+            cv2.line(folds, start, end, (60, 40, 35), 1, cv2.LINE_AA)
+    worn, frames = with_glasses(folds, points, (20, 20, 22))
+    found, _ = covered(worn, points)
+    assert found[frames].mean() > 0.97
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    for contour in (RIGHT_EYE_CONTOUR, LEFT_EYE_CONTOUR):
+        middle = points[list(contour)].mean(0) + np.array((0, 0.1 * unit))
+        away = np.hypot(x - middle[0], y - middle[1]) / unit
+        behind = (away < 0.28) & (y > middle[1] + 0.1 * unit)
+        below = (away > 0.48) & (away < 0.8) & (np.abs(x - middle[0]) < 0.25 * unit) & (y > middle[1])
+        assert found[behind].mean() < 0.1
+        assert found[below].mean() < 0.1
+
+
 def grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
 
