@@ -13,7 +13,7 @@ from retouchgpt.data.cache import PaintedCache, main, paint_ahead
 from retouchgpt.data.canvas import to_log
 from retouchgpt.data.painter import PainterConfig
 from retouchgpt.data.real_marks import RealMark
-from retouchgpt.data.variety import DARKER, LIGHTER, MELANIN, OTHER, vary
+from retouchgpt.data.variety import CHEEKS_AND_NOSE, DARKER, LIGHTER, MELANIN, OTHER, vary
 
 STILL = PainterConfig(nothing=1.0, blur=(0, 0), noise=(0, 0), raw=1.0)
 
@@ -44,7 +44,7 @@ def test_a_shape_that_must_stay_stays(face: Any) -> None:
 
 def test_tones_differ_and_stay_skins(face: Any) -> None:
     image, landmarks = face
-    skin = landmarks[[50, 280, 4, 101, 330]].astype(int)
+    skin = landmarks[list(CHEEKS_AND_NOSE)].astype(int)
     changes = []
     for seed in range(30):
         out, _ = vary(image, landmarks, np.random.default_rng(seed), shape=False)

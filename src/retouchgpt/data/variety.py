@@ -1,8 +1,8 @@
 """Faces made into faces of nobody before they are painted: more skins than there are photos (ours).
 
-A network that is shown a thousand faces for hundreds of times each comes to know what lies under the paint by heart. So
-a face's shape is bent, its skin gets another tone, its light another direction and unevenness, its pores another depth.
-All of it happens in log linear light, where tone and light are sums.
+A face's shape is bent, its skin gets another tone, its light another direction and unevenness, its pores another depth:
+paint then lies on skin that no photo of the folder shows. All but the shape happens in log linear light, where tone and
+light are sums.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ BENDS, BEND = 5, 0.011
 MELANIN = np.array((0.77, 1.0, 1.18), np.float32)
 """How much melanin darkens red, green and blue, in log linear light, to green: about as dark skin lies from light."""
 BLOOD = np.array((0.0, 1.0, 0.5), np.float32)
+"""The same of blood."""
+FLUSH = 0.05
+"""Standard deviation of how much more or less of it there is."""
 TONES = (0.05, 0.45)
 """Linear green light of the skin between which a new tone lies."""
 TOWARDS = 0.8
 """Most of the way to it."""
 DARKER, LIGHTER = -1.2, 0.5
 """Most change of tone: lighter skin would show the noise of darker one."""
-FLUSH = 0.05
 SLOPE = 0.15
 """Standard deviation of the light's change over half the picture."""
 UNEVEN = ((6, 0.05), (16, 0.02))
@@ -51,10 +53,10 @@ def vary(
     if shape:
         image, points = _bent(image, points, rng)
     log = to_log(image)
-    side = log.shape[0]
-    log = log + _tone(log, points, rng) + _light(log.shape[0], log.shape[1], rng)[..., None]
+    height, width = log.shape[:2]
+    log = log + _tone(log, points, rng) + _light(height, width, rng)[..., None]
     deeper = float(np.exp(np.clip(rng.normal(0, DEPTH), -0.5, 0.5)))
-    log += (deeper - 1) * (log - cv2.GaussianBlur(log, (0, 0), FINE * max(side / 512, 0.5)))
+    log += (deeper - 1) * (log - cv2.GaussianBlur(log, (0, 0), FINE * max(height / 512, 0.5)))
     return cv2.convertScaleAbs(from_log(log), alpha=255), points
 
 
