@@ -10,30 +10,45 @@ from .layers import upsample as enlarged
 
 LEVELS = 9
 """Most halvings of the pyramid; its coarsest level sees past any mask that leaves some skin."""
+UNKNOWN = 0.3
+"""Mask value from which nothing of the photo is believed; below it, the less the higher it is."""
+BELIEF = 32.0
+"""Weight of a known pixel against one neighbour of the membrane."""
+SWEEPS = 8
+"""Jacobi sweeps a level."""
 
 
 @torch.no_grad()
 def surround(image: Tensor, mask: Tensor) -> Tensor:
-    """Fill the mask smoothly from its border by pull and push (Grossman and Dally, 1998).
+    """The photo with a membrane stretched over the mask from its border: the solution of Laplace's equation where
+    nothing is known, and nearly the photo itself where all is.
 
-    image: (B, 3, H, W) in [0, 1]. mask: (B, 1, h, w), h a divisor of H; it and one px around it is filled.
-    Returns (B, 3, H, W): the local colour of the skin outside the mask, also a little smoothed there.
+    image: (B, 3, H, W) in [0, 1]. mask: (B, 1, h, w) in [0, 1], h a divisor of H.
+    Returns (B, 3, H, W), averaged over the mask's px.
     """
     return enlarged(surround_small(image, mask), image.shape[-1] // mask.shape[-1])
 
 
 @torch.no_grad()
 def surround_small(image: Tensor, mask: Tensor) -> Tensor:
-    """`surround` at the mask's size, (B, 3, h, w)."""
-    factor = image.shape[-1] // mask.shape[-1]
-    hole = F.max_pool2d((mask / 0.15).clamp(0, 1), 3, 1, 1)
-    known = [1 - hole]
-    sums = [F.avg_pool2d(image, factor) * known[0]]
-    while len(sums) < LEVELS and min(sums[-1].shape[-2:]) > 1:
-        sums.append(F.avg_pool2d(sums[-1], 2))
-        known.append(F.avg_pool2d(known[-1], 2))
-    filled = sums[-1] / known[-1].clamp_min(1e-3)
-    for total, weight in zip(reversed(sums[:-1]), reversed(known[:-1]), strict=True):
-        coarse = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)
-        filled = (total + 0.25 * coarse) / (weight + 0.25)
+    """`surround` at the mask's size, (B, 3, h, w): relaxed from the coarsest level of a pyramid to the finest."""
+    levels = [(F.avg_pool2d(image, image.shape[-1] // mask.shape[-1]), 1 - (mask / UNKNOWN).clamp(0, 1))]
+    levels[0] = (levels[0][0] * levels[0][1], levels[0][1])
+    while len(levels) < LEVELS and min(levels[-1][0].shape[-2:]) > 1:
+        levels.append((F.avg_pool2d(levels[-1][0], 2), F.avg_pool2d(levels[-1][1], 2)))
+    total, known = levels.pop()
+    filled = total / known.clamp_min(1e-3)
+    for total, known in reversed(levels):
+        filled = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)
+        share = 1 / (1 + BELIEF * known)
+        believed = BELIEF * share * total
+        for _ in range(SWEEPS):
+            filled = torch.addcmul(believed, share, _neighbours(filled))
     return filled
+
+
+def _neighbours(x: Tensor) -> Tensor:
+    """Mean of each pixel's four neighbours; beyond the edge stand the edge's own."""
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    across, down = x[..., 1:-1, :-2] + x[..., 1:-1, 2:], x[..., :-2, 1:-1] + x[..., 2:, 1:-1]
+    return (across + down) / 4
