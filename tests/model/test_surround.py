@@ -34,7 +34,31 @@ def test_a_slope_goes_on_through_the_mask() -> None:
     dark = slope.clone()
     dark[..., 56:72, 56:72] = 0.0
     filled = surround(dark, mask_of(64, 26, 38))
-    assert (filled - slope)[..., 56:72, 56:72].abs().max() < 0.06
+    assert (filled - slope)[..., 56:72, 56:72].abs().max() < 0.02
+
+
+def test_beside_the_mask_the_photo_stays_as_it_is() -> None:
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    filled = surround(image, mask_of(64, 24, 40))
+    beside = torch.ones(64, 64, dtype=torch.bool)
+    beside[24:40, 24:40] = False
+    assert (filled - image)[..., beside].abs().max() < 0.05
+
+
+def test_a_large_mask_is_filled_from_its_nearest_edge() -> None:
+    image = torch.full((1, 3, 256, 256), 0.7)
+    image[..., 128:] = 0.4
+    filled = surround(image, mask_of(256, 64, 192))[0, 0, 128]
+    assert filled[66] == pytest.approx(0.7, abs=0.01)
+    assert filled[189] == pytest.approx(0.4, abs=0.01)
+    assert (filled.diff() <= 1e-4).all()
+
+
+def test_a_faint_mask_is_half_believed() -> None:
+    image = torch.full((1, 3, 64, 64), 0.6)
+    image[..., 28:36, 28:36] = 0.2
+    faint = surround(image, mask_of(64, 28, 36) * 0.1)
+    assert (faint[..., 31, 31] < 0.3).all(), "what may be no mark at all is not filled in"
 
 
 def test_what_lies_under_the_mask_does_not_matter() -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import LEFT_EYE_CONTOUR, RIGHT_EYE_CONTOUR, Extent
 
+from .beard import describe, fitted
 from .colour import colourless
 from .regions import OUTER_CORNERS, OVAL, POLYGONS, eye_distance, protected_map
 
@@ -46,8 +47,10 @@ SURELY, SURELY_AT_NOSE, NEAR_FRAME = 2.0, 1.2, 0.15
 pads lie and the rims of turned faces end. And up to how many eye distances away."""
 THICK, FRAME_ROOM = 0.05, 0.035
 """How far from its line a frame may reach, and room around it, in eye distances."""
-BEARD = 0.042
-"""Density of hair, see `_density`, in the middle of the chin or around the mouth from which a face is bearded."""
+BEARD = 0.036
+"""Density of hair, see `_density`, in the middle of the chin or around the mouth from which a face may be bearded."""
+BEARDED = -1.0
+"""Log odds from which it is, see `photo/beard.py`."""
 HAIRY, HAIRY_OVER_SKIN = 0.033, 1.8
 """Density that is beard: at least, and over this face's smooth skin."""
 GREYER = 0.12
@@ -103,7 +106,12 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     beside = face & (height < SIDEBURNS * unit)
     where = lower | (beside & (inwards < SIDEBURNS_REACH))
     edge = beside & (height > -0.4 * unit) & (inwards < SIDEBURNS_LEAST)
-    beard = _beard(density, _greyer(image, smooth, unit), points, lower & (bare > 0), where, edge, own)
+    beard = np.zeros(face.shape, bool)
+    if _may_be_bearded(density, points, lower & (bare > 0)):
+        open_face = _open_face(face, protected, unit)
+        told = describe(image, points, open_face, height / unit, inwards, unit)
+        if told is not None and fitted().odds(told) > BEARDED:
+            beard = _beard(density, _greyer(image, smooth, unit), where, edge, own, unit)
     return Coverings(_glasses(image, points, bare), beard | _hair(strands, skin, ~lower | hanging, unit))
 
 
@@ -305,19 +313,34 @@ def _around_eyes(points: FloatImage, shape: tuple[int, ...]) -> Mask:
     return _polygon(np.array([centre + (x * right + y * down) * unit for x, y in corners]), shape)
 
 
-def _beard(
-    density: FloatImage, grey: Mask, points: FloatImage, open_skin: Mask, where: Mask, edge: Mask, own: float
-) -> Mask:
-    """Hair of the lower face and beside it, dense or grey, of a face whose mouth or chin is dense.
+def beard_description(image: FloatImage, landmarks: NDArray[np.floating]) -> FloatImage | None:
+    """`photo/beard.py`'s description of a face, (28,), as `coverings` takes it; image and landmarks as there."""
+    points = np.asarray(landmarks, np.float32)
+    unit, shape = eye_distance(points), image.shape[:2]
+    face = _polygon(points[list(OVAL)], shape)
+    inwards = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5) / unit
+    open_face = _open_face(face, protected_map(points, Extent(shape[1], shape[0])), unit)
+    return describe(image, points, open_face, _height(points, shape) / unit, inwards, unit)
 
-    open_skin: (H, W), of the lower face. where, edge: (H, W), where a beard may grow, and where each does. own: density
-    of smooth skin."""
-    unit, middles = eye_distance(points), []
+
+def _open_face(face: Mask, protected: FloatImage, unit: float) -> Mask:
+    """The face without eyes, brows and lips, and what lies beside them."""
+    return face & (cv2.dilate((protected > 0.3).astype(np.uint8), _disk(0.05 * unit)) == 0)
+
+
+def _may_be_bearded(density: FloatImage, points: FloatImage, open_skin: Mask) -> bool:
+    """Whether chin or mouth are dense. open_skin: (H, W), of the lower face."""
     for name in ("chin", "mouth"):
         part = _polygon(points[list(POLYGONS[name])], density.shape) & open_skin
-        middles.append(float(np.median(density[part])) if part.sum() > 30 else 0.0)
-    if max(middles) < BEARD:
-        return np.zeros(density.shape, bool)
+        if part.sum() > 30 and float(np.median(density[part])) >= BEARD:
+            return True
+    return False
+
+
+def _beard(density: FloatImage, grey: Mask, where: Mask, edge: Mask, own: float, unit: float) -> Mask:
+    """Hair of the lower face and beside it, dense or grey, of a bearded face.
+
+    where, edge: (H, W), where a beard may grow, and where each does. own: density of smooth skin."""
     hairy = ((grey | (density > max(HAIRY, HAIRY_OVER_SKIN * own))) & where).astype(np.uint8)
     hairy = cv2.morphologyEx(hairy, cv2.MORPH_OPEN, _disk(0.07 * unit))
     return (cv2.dilate(hairy, _disk(0.06 * unit)) > 0) | edge
