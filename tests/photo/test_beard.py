@@ -10,16 +10,25 @@ import pytest
 from numpy.typing import NDArray
 
 from retouchgpt.photo.beard import fitted
-from retouchgpt.photo.coverings import BEARDED, beard_description, coverings
+from retouchgpt.photo.coverings import BEARDED, SURE_HAIR, coverings, hair_places
 from retouchgpt.photo.regions import OVAL, POLYGONS, eye_distance, skin_map
 
 Picture = NDArray[np.uint8]
 
 
-def odds(image: Picture, points: Any) -> float:
-    told = beard_description(image.astype(np.float32) / 255, points)
-    assert told is not None
-    return fitted().odds(told)
+def hair(image: Picture, points: Any, least: float = SURE_HAIR) -> float:
+    """Share of the lower face that is hair."""
+    found = hair_places(image.astype(np.float32) / 255, points)
+    assert found is not None
+    return float((fitted().odds(found.numbers[found.lower]) > least).mean())
+
+
+def covered(image: Picture, points: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What is covered by hair, and skin of the middle of the chin, (512, 512) each."""
+    photo = image.astype(np.float32) / 255
+    skin, chin = skin_map(photo, points), np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(chin, [np.rint(points[list(POLYGONS["chin"])]).astype(np.int32)], 1)
+    return coverings(photo, points, skin).hair, (cv2.erode(chin, np.ones((9, 9))) > 0) & (skin > 0.5)
 
 
 def oval(shape: tuple[int, ...], points: Any) -> NDArray[np.uint8]:
@@ -41,33 +50,43 @@ def bearded(image: Picture, points: Any, seed: int = 0) -> Picture:
 
 
 def wrinkled(image: Picture, points: Any) -> Picture:
-    """Long soft folds all over the face, deeper below the nose."""
+    """Long soft folds all over the face."""
     rng, layer = np.random.default_rng(1), np.zeros(image.shape[:2], np.float32)
     unit = eye_distance(points)
-    for y, x in rng.permutation(np.argwhere(oval(image.shape, points) > 0))[:300]:
-        along, depth = rng.normal(0, 0.25), float(rng.uniform(0.3, 0.7)) * (2 if y > points[2][1] else 1)
+    for y, x in rng.permutation(np.argwhere(oval(image.shape, points) > 0))[:500]:
+        along, depth = rng.normal(0, 0.25), float(rng.uniform(0.3, 0.7))
         end = (int(x + np.cos(along) * 0.35 * unit), int(y + np.sin(along) * 0.35 * unit))
-        cv2.line(layer, (int(x), int(y)), end, depth, 2, cv2.LINE_AA)
-    return np.rint(image * (1 - 0.8 * cv2.GaussianBlur(layer, (0, 0), 1.0)[..., None]).clip(0, 1)).astype(np.uint8)
+        cv2.line(layer, (int(x), int(y)), end, depth, 1, cv2.LINE_AA)
+    return np.rint(image * (1 - 0.9 * cv2.GaussianBlur(layer, (0, 0), 0.8)[..., None]).clip(0, 1)).astype(np.uint8)
 
 
-def test_a_drawn_beard_raises_the_odds_over_the_threshold(face: Any) -> None:
+def test_a_drawn_beard_is_covered_and_a_bare_face_is_not(face: Any) -> None:
     image, points = face
-    assert odds(image, points) < BEARDED < odds(bearded(image, points), points)
+    assert hair(image, points) < BEARDED / 2
+    assert hair(bearded(image, points), points) > 0.3
+    found, chin = covered(bearded(image, points), points)
+    assert found[chin].mean() > 0.95
+    found, chin = covered(image, points)
+    assert found[chin].mean() < 0.02
 
 
-def test_a_wrinkled_face_is_as_dense_but_not_bearded(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skin_beside_a_beard_stays_open(face: Any) -> None:
+    """Of a beard on chin and lip alone, cheeks and the upper jaw are none."""
+    image, points = face
+    found, _ = covered(bearded(image, points), points)
+    cheeks = np.zeros(image.shape[:2], np.uint8)
+    for name in ("left_cheek", "right_cheek"):
+        cv2.fillPoly(cheeks, [np.rint(points[list(POLYGONS[name])]).astype(np.int32)], 1)
+    assert found[cv2.erode(cheeks, np.ones((25, 25))) > 0].mean() < 0.1
+
+
+def test_wrinkles_are_no_beard(face: Any) -> None:
     image, points = face
     old = wrinkled(image, points)
-    assert odds(old, points) < BEARDED
-    photo = old.astype(np.float32) / 255
-    skin = skin_map(photo, points)
-    lower = np.zeros(skin.shape, np.uint8)
-    cv2.fillPoly(lower, [np.rint(points[list(POLYGONS["chin"])]).astype(np.int32)], 1)
-    inner = (cv2.erode(lower, np.ones((9, 9))) > 0) & (skin > 0.5)
-    assert coverings(photo, points, skin).hair[inner].mean() < 0.05
-    monkeypatch.setattr("retouchgpt.photo.coverings.BEARDED", -np.inf)
-    assert coverings(photo, points, skin).hair[inner].mean() > 0.5, "by its density alone it would be"
+    found, chin = covered(old, points)
+    fine = [np.abs(cv2.Laplacian(x.mean(2), cv2.CV_64F))[chin].mean() for x in (image, old, bearded(image, points))]
+    assert fine[1] > 2 * fine[0], "they are fine contrast, too"
+    assert found[chin].mean() < 0.05
 
 
 @pytest.mark.parametrize("light", [0.3, 0.12])
@@ -75,15 +94,16 @@ def test_a_bare_face_in_little_light_is_not_bearded(light: float, face: Any) -> 
     image, points = face
     noise = np.random.default_rng(0).normal(0, 1.0, image.shape)
     dim = np.rint((image * light + noise).clip(0, 255)).astype(np.uint8)
-    assert odds(dim, points) < BEARDED
+    assert hair(dim, points) <= BEARDED
 
 
 def test_a_beard_shows_in_grey_too(face: Any) -> None:
     image, points = face
     grey = cv2.cvtColor(cv2.cvtColor(bearded(image, points), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    assert odds(np.asarray(grey, np.uint8), points) > BEARDED
+    found, chin = covered(np.asarray(grey, np.uint8), points)
+    assert found[chin].mean() > 0.9
 
 
-def test_a_face_of_which_nothing_is_open_cannot_be_described(face: Any) -> None:
+def test_a_face_of_which_nothing_is_seen_has_no_places(face: Any) -> None:
     image, points = face
-    assert beard_description(image[:8, :8].astype(np.float32) / 255, points) is None
+    assert hair_places(image[:8, :8].astype(np.float32) / 255, points) is None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from retouchgpt.core.errors import BadData
-from retouchgpt.training.beard import described, fit, left_out, main, table
+from retouchgpt.training.beard import OTHERS, fit, main, seen, shares, table
 from tests.photo.test_beard import bearded
 
 
@@ -33,20 +33,18 @@ def labelled(tmp_path_factory: pytest.TempPathFactory, face: Any) -> tuple[Path,
     return labels, folder
 
 
-def test_left_out_faces_are_told_apart_and_the_fit_is_written(
-    labelled: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_each_face_is_told_right_by_a_fit_on_others_and_the_fit_is_written(
+    labelled: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("retouchgpt.training.beard.OTHERS", 2)
-    every = described(*labelled)
-    assert len(set(every.faces.tolist())) == 8
-    odds, said = left_out(every)
-    assert odds[said == 1].min() > odds[said == 0].max()
-    assert "| +0.0 | 1.00 | 0.00 |" in table(odds, said)
-    assert np.isin(every.faces, [0, 7]).sum() == 8, "each face as it is, grey and as two others"
+    pictures = seen(*labelled)
+    assert [p.face for p in pictures] == sorted([*range(8)] * (2 + OTHERS)), "as it is, grey and as others"
+    share, said = shares(pictures)
+    assert share[said].min() > 0.1 > share[~said].max()
+    assert "| 0.08 | 1.00 | 0.00 |" in table(share, said)
     main([*map(str, labelled), "--out", str(tmp_path / "fit.json")])
     assert "4 bearded and 4 bare faces" in capsys.readouterr().out
     told = json.loads((tmp_path / "fit.json").read_text())
-    np.testing.assert_allclose(told["weights"], fit(every.rows, every.said).weights, atol=1e-4)
+    np.testing.assert_allclose(told["weights"], fit(pictures).weights, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +54,4 @@ def test_left_out_faces_are_told_apart_and_the_fit_is_written(
 def test_a_bad_list_is_said_in_a_line(text: str, said: str, labelled: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(text)
     with pytest.raises(BadData, match=said):
-        described(tmp_path / "labels.json", labelled[1])
+        seen(tmp_path / "labels.json", labelled[1])

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.geometry import LEFT_EYE_CONTOUR, RIGHT_EYE_CONTOUR, Extent
 
-from .beard import describe, fitted
+from .beard import Places, fitted, places
 from .colour import colourless
-from .regions import OUTER_CORNERS, OVAL, POLYGONS, eye_distance, protected_map
+from .regions import LIPS, OUTER_CORNERS, OVAL, eye_distance, protected_map
 
 FloatImage = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -47,17 +47,17 @@ SURELY, SURELY_AT_NOSE, NEAR_FRAME = 2.0, 1.2, 0.15
 pads lie and the rims of turned faces end. And up to how many eye distances away."""
 THICK, FRAME_ROOM = 0.05, 0.035
 """How far from its line a frame may reach, and room around it, in eye distances."""
-BEARD = 0.036
-"""Density of hair, see `_density`, in the middle of the chin or around the mouth from which a face may be bearded."""
-BEARDED = -1.0
-"""Log odds from which it is, see `photo/beard.py`."""
-HAIRY, HAIRY_OVER_SKIN = 0.033, 1.8
-"""Density that is beard: at least, and over this face's smooth skin."""
-GREYER = 0.12
-"""By how much (log red over green) a beard is greyer than the skin, where it is not dense."""
-SIDEBURNS, SIDEBURNS_REACH, SIDEBURNS_LEAST = 0.7, 0.15, 0.1
-"""How far over the base of the nose a beard goes on along the face's edge, how far in at most, and how far in whatever
-is seen there, in eye distances."""
+SURE_HAIR, MAYBE_HAIR = 1.0, -3.0
+"""Log odds of hair, see `photo/beard.py`, that make a face bearded, and that are beard on a bearded one."""
+BEARDED = 0.02
+"""Share of the lower face that is surely hair from which a face is bearded."""
+BEARD_ROOM, BEARD_GAP = 0.06, 0.16
+"""How far around its hair a beard is covered, and half the width of gaps that are, in eye distances."""
+SIDEBURNS, SIDEBURNS_LEAST, HAIRY_JAW = 0.7, 0.1, 0.3
+"""How far over the base of the nose a beard goes on along the face's edge and how far in, in eye distances, on a side
+of whose jaw this share is hair."""
+HAIRY = 0.033
+"""Density, see `_density`, that is hair at the face's edge: at least."""
 HAIRY_AT_EDGE, EDGE_REACH = 4.5, 0.3
 """Density over smooth skin's that is hair at the face's edge, and how far in the edge reaches, in eye distances. Lower,
 wrinkles and clusters of marks near the edge were taken for hair."""
@@ -103,15 +103,7 @@ def coverings(image: FloatImage, landmarks: NDArray[np.floating], skin: FloatIma
     hanging = _hanging(hairy, face & (inwards < HANGING_EDGE), height, points, unit)
     open_to_hair = (~lower & ~_beside_eyes(points, unit, image.shape[:2])) | hanging
     strands = cv2.morphologyEx((hairy & open_to_hair).astype(np.uint8), cv2.MORPH_OPEN, _disk(0.04 * unit)) > 0
-    beside = face & (height < SIDEBURNS * unit)
-    where = lower | (beside & (inwards < SIDEBURNS_REACH))
-    edge = beside & (height > -0.4 * unit) & (inwards < SIDEBURNS_LEAST)
-    beard = np.zeros(face.shape, bool)
-    if _may_be_bearded(density, points, lower & (bare > 0)):
-        open_face = _open_face(face, protected, unit)
-        told = describe(image, points, open_face, height / unit, inwards, unit)
-        if told is not None and fitted().odds(told) > BEARDED:
-            beard = _beard(density, _greyer(image, smooth, unit), where, edge, own, unit)
+    beard = _beard(image, points)
     return Coverings(_glasses(image, points, bare), beard | _hair(strands, skin, ~lower | hanging, unit))
 
 
@@ -313,44 +305,58 @@ def _around_eyes(points: FloatImage, shape: tuple[int, ...]) -> Mask:
     return _polygon(np.array([centre + (x * right + y * down) * unit for x, y in corners]), shape)
 
 
-def beard_description(image: FloatImage, landmarks: NDArray[np.floating]) -> FloatImage | None:
-    """`photo/beard.py`'s description of a face, (28,), as `coverings` takes it; image and landmarks as there."""
+def hair_places(image: FloatImage, landmarks: NDArray[np.floating]) -> Places | None:
+    """`photo/beard.py`'s places of a face, as `coverings` looks at them; image and landmarks as there."""
     points = np.asarray(landmarks, np.float32)
     unit, shape = eye_distance(points), image.shape[:2]
     face = _polygon(points[list(OVAL)], shape)
     inwards = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5) / unit
-    open_face = _open_face(face, protected_map(points, Extent(shape[1], shape[0])), unit)
-    return describe(image, points, open_face, _height(points, shape) / unit, inwards, unit)
+    protected = protected_map(points, Extent(shape[1], shape[0])) > 0.3
+    open_face = face & (cv2.dilate(protected.astype(np.uint8), _disk(0.05 * unit)) == 0)
+    return places(image, points, open_face, _height(points, shape) / unit, inwards, unit)
 
 
-def _open_face(face: Mask, protected: FloatImage, unit: float) -> Mask:
-    """The face without eyes, brows and lips, and what lies beside them."""
-    return face & (cv2.dilate((protected > 0.3).astype(np.uint8), _disk(0.05 * unit)) == 0)
+def _beard(image: FloatImage, points: FloatImage) -> Mask:
+    """Hair of the lower face, and along the face's edge over a hairy jaw, of a face that surely has some."""
+    shape = image.shape[:2]
+    found, unit = hair_places(image, points), eye_distance(points)
+    if found is None or not found.lower.any():
+        return np.zeros(shape, bool)
+    odds = np.where(found.lower, fitted().odds(found.numbers), -np.inf)
+    if (odds[found.lower] > SURE_HAIR).mean() <= BEARDED:
+        return np.zeros(shape, bool)
+    small = (odds > MAYBE_HAIR).astype(np.uint8)
+    small = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    hair = cv2.resize(
+        small, (small.shape[1] * found.step, small.shape[0] * found.step), interpolation=cv2.INTER_NEAREST
+    )
+    hair = _closed(hair[: shape[0], : shape[1]], _polygon(points[list(LIPS)], shape), unit)
+    hair = cv2.dilate(hair, _disk(BEARD_ROOM * unit)) > 0
+    return hair | _sideburns(hair, points)
 
 
-def _may_be_bearded(density: FloatImage, points: FloatImage, open_skin: Mask) -> bool:
-    """Whether chin or mouth are dense. open_skin: (H, W), of the lower face."""
-    for name in ("chin", "mouth"):
-        part = _polygon(points[list(POLYGONS[name])], density.shape) & open_skin
-        if part.sum() > 30 and float(np.median(density[part])) >= BEARD:
-            return True
-    return False
+def _closed(hair: NDArray[np.uint8], lips: Mask, unit: float) -> NDArray[np.uint8]:
+    """Hair, and what lies in narrow gaps of it or between it and the lips."""
+    around = cv2.dilate(lips.astype(np.uint8), _disk(0.05 * unit))  # which `hair_places` does not look at
+    closed = cv2.morphologyEx(np.maximum(hair, around), cv2.MORPH_CLOSE, _disk(BEARD_GAP * unit))
+    return np.where(around > hair, 0, closed).astype(np.uint8)
 
 
-def _beard(density: FloatImage, grey: Mask, where: Mask, edge: Mask, own: float, unit: float) -> Mask:
-    """Hair of the lower face and beside it, dense or grey, of a bearded face.
-
-    where, edge: (H, W), where a beard may grow, and where each does. own: density of smooth skin."""
-    hairy = ((grey | (density > max(HAIRY, HAIRY_OVER_SKIN * own))) & where).astype(np.uint8)
-    hairy = cv2.morphologyEx(hairy, cv2.MORPH_OPEN, _disk(0.07 * unit))
-    return (cv2.dilate(hairy, _disk(0.06 * unit)) > 0) | edge
-
-
-def _greyer(image: FloatImage, smooth: Mask, unit: float) -> Mask:
-    """Where red stands less over green than on smooth skin."""
-    log = np.log(cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.04 * unit) + 0.03)
-    red = log[..., 0] - log[..., 1]
-    return red < (float(np.median(red[smooth])) if smooth.sum() > 100 else 0.0) - GREYER
+def _sideburns(hair: Mask, points: FloatImage) -> Mask:
+    """The face's edge, (H, W), from its jaws up, on the sides where these are hairy."""
+    unit, face = eye_distance(points), _polygon(points[list(OVAL)], hair.shape)
+    height = _height(points, hair.shape) / unit
+    inwards = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5) / unit
+    right, _ = _axes(points)
+    y, x = np.mgrid[: hair.shape[0], : hair.shape[1]]
+    middle = points[UNDER_NOSE]
+    across = (x - middle[0]) * right[0] + (y - middle[1]) * right[1]
+    out = np.zeros(hair.shape, bool)
+    for side in (across < 0, across > 0):
+        jaw = face & side & (height < 0) & (height > -0.4) & (inwards < 0.2)
+        if _share(hair, jaw) >= HAIRY_JAW:
+            out |= face & side & (height < SIDEBURNS) & (height > -0.4) & (inwards < SIDEBURNS_LEAST)
+    return out
 
 
 def _hanging(hairy: Mask, edge: Mask, height: FloatImage, points: FloatImage, unit: float) -> Mask:
