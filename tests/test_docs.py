@@ -46,7 +46,7 @@ PARSED = {
     r"python -m retouchgpt\.evaluation\.gpu ": "needs a card; tests/evaluation has a stand-in",
     r"retouchgpt bench .*--native": "needs faces of 768 px; run small in tests/evaluation/test_benchmark.py",
     r"retouchgpt bench speed ": "minutes; run small in tests/evaluation/test_speed.py",
-    r"python -m retouchgpt\.training\.(average|differences|ratio_start|reinforcement) ": "tiny in tests/training",
+    r"python -m retouchgpt\.training\.(average|beard|differences|ratio_start|reinforcement) ": "tiny in tests/training",
 }
 """Fenced commands that are parsed only, and why."""
 PLACES = {

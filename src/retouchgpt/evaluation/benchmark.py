@@ -22,7 +22,7 @@ from retouchgpt.model.checkpoint import LLM, shipped
 from retouchgpt.model.network import RetouchNetwork
 
 from .cases import PORTRAIT, Case, Method, cases, painted_faces
-from .methods import OURS, false_edits, in_photo, rows, speech
+from .methods import EDITABLE, OURS, OURS_PAINTED, false_edits, in_photo, rows, speech
 from .metrics import Image, bootstrap, colour_shift, error, kept, levels, psnr, texture
 from .sheets import strip
 
@@ -93,10 +93,12 @@ class BenchResult:
                         f"| {kind} | {m['kept']:.3f} | {m['area']:.2f} | {m['gain']:.2f} | {m['texture']:.2f} "
                         f"| {m['colour']:.3f} |"
                     )
-            lines += ["", "| skin tone (ITA) | n | removal, ours |", "|---|---|---|"]
+            shown = [name for name in (EDITABLE, OURS_PAINTED, OURS) if name in self.scores]
+            lines += ["", "| skin tone (ITA) | n | " + " | ".join(shown) + " |", "|---|---|" + "---|" * len(shown)]
             for tone in dict.fromkeys(s.tone for s in self.scores[OURS]):
-                group = [s for s in self.scores[OURS] if s.tone == tone]
-                lines.append(f"| {tone} | {len(group)} | {over_kinds(group):.2f} |")
+                groups = [[s for s in self.scores[name] if s.tone == tone] for name in shown]
+                told = " | ".join(f"{over_kinds(group):.2f}" for group in groups)
+                lines.append(f"| {tone} | {len(groups[-1])} | {told} |")
             lighter = [x.lighter for x in self.scores[OURS]] or [0.0]
             lines += [
                 "",
