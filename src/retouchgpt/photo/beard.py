@@ -91,11 +91,20 @@ def places(
     if beside is None:
         return None
     weight = face.astype(np.float32)
-    mass = cv2.GaussianBlur(weight, (0, 0), AROUND * unit) + 1e-3
+    grid = (beside.shape[1] * step, beside.shape[0] * step)
+
+    def gathered(values: FloatImage) -> FloatImage:
+        edge = (0, grid[1] - values.shape[0], 0, grid[0] - values.shape[1])
+        cells = cv2.resize(
+            cv2.copyMakeBorder(values, *edge, cv2.BORDER_REPLICATE), beside.shape[::-1], interpolation=cv2.INTER_AREA
+        )
+        return np.asarray(cv2.GaussianBlur(cells, (0, 0), max(AROUND * unit / step, 0.3)))
+
+    mass = gathered(weight) + 1e-3
 
     def around(values: FloatImage) -> FloatImage:
         """Means of the open face around each place."""
-        return np.asarray((cv2.GaussianBlur(values * weight, (0, 0), AROUND * unit) / mass)[::step, ::step])
+        return gathered(np.asarray(values * weight, np.float32)) / mass
 
     def to_skin(values: FloatImage) -> FloatImage:
         return np.asarray(values - np.median(values[beside]))

@@ -322,7 +322,8 @@ def _beard(image: FloatImage, points: FloatImage) -> Mask:
     found, unit = hair_places(image, points), eye_distance(points)
     if found is None or not found.lower.any():
         return np.zeros(shape, bool)
-    odds = np.where(found.lower, fitted().odds(found.numbers), -np.inf)
+    odds = np.full(found.lower.shape, -np.inf)
+    odds[found.lower] = fitted().odds(found.numbers[found.lower])
     if (odds[found.lower] > SURE_HAIR).mean() <= BEARDED:
         return np.zeros(shape, bool)
     small = (odds > MAYBE_HAIR).astype(np.uint8)
