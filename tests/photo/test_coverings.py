@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from retouchgpt.core.geometry import LEFT_EYE_CONTOUR, RIGHT_EYE_CONTOUR
+from retouchgpt.core.geometry import LEFT_EYE_CONTOUR, RIGHT_EYE_CONTOUR, Extent
 from retouchgpt.photo.coverings import coverings
-from retouchgpt.photo.regions import OUTER_CORNERS, OVAL, POLYGONS, eye_distance, skin_map
+from retouchgpt.photo.regions import BROW_TAIL, BROWS, OUTER_CORNERS, OVAL, POLYGONS, brow_tails, eye_distance, skin_map
 
 Mask = NDArray[np.bool_]
 
@@ -131,3 +131,18 @@ def test_the_same_at_another_size(face: Any) -> None:
     small = cv2.resize(image, (256, 256), interpolation=cv2.INTER_AREA)
     found, _ = covered(small, face[1] / 2)
     assert found[cv2.resize(frames.astype(np.uint8), (256, 256), interpolation=cv2.INTER_AREA) > 0].mean() > 0.95
+
+
+def test_brows_go_on_beyond_the_mesh(face: Any) -> None:
+    """Outwards from their outer ends, by as much as is said, and nowhere else."""
+    image, points = face
+    tails = brow_tails(points, Extent(image.shape[1], image.shape[0]))
+    unit = eye_distance(points)
+    y, x = np.nonzero(tails)
+    ends = np.array([points[brow[0]] for brow in BROWS])
+    away = np.hypot(x[:, None] - ends[:, 0], y[:, None] - ends[:, 1]).min(1)
+    assert away.max() < 1.6 * BROW_TAIL * unit
+    for brow in BROWS:
+        out = points[brow[0]] - points[brow[1]]
+        beyond = points[brow[0]] + out / np.hypot(*out) * 0.9 * BROW_TAIL * unit
+        assert tails[round(float(beyond[1])), round(float(beyond[0]))]

@@ -25,6 +25,8 @@ LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0
 NOSTRILS = ((98, 97), (327, 326))
 OUTER_CORNERS = (RIGHT_EYE_CONTOUR[0], LEFT_EYE_CONTOUR[0])
 """Of the eyes; the lashes there reach further out than the mesh."""
+BROW_TAIL = 0.09
+"""How far a brow goes on beyond the mesh's, and how thick it is there, in eye distances."""
 POLYGONS: dict[str, tuple[int, ...]] = {
     "nose": (168, 193, 245, 188, 174, 217, 126, 142, 129, 98, 97, 2, 326, 327, 358, 371, 355, 437, 399, 412, 465, 417),
     "left_cheek": (227, 117, 118, 119, 100, 142, 203, 206, 216, 214, 135, 172, 58, 132, 93, 234),
@@ -80,6 +82,17 @@ def protected_map(landmarks: NDArray[np.floating], extent: Extent) -> FloatImage
     for (x, y), radius in (*nostrils, *((points[corner], 0.1) for corner in OUTER_CORNERS)):
         cv2.circle(hard, (round(float(x)), round(float(y))), max(round(radius * unit), 1), 1.0, -1)
     return cv2.GaussianBlur(hard, (0, 0), max(0.012 * unit, 0.5))
+
+
+def brow_tails(landmarks: NDArray[np.floating], extent: Extent) -> NDArray[np.bool_]:
+    """Where brows go on beyond the mesh's, (height, width)."""
+    points = np.asarray(landmarks, np.float32)
+    unit, out = eye_distance(points), np.zeros((extent.height, extent.width), np.uint8)
+    for brow in BROWS:
+        tail, before = points[brow[0]], points[brow[1]]
+        end = tail + (tail - before) / max(float(np.hypot(*(tail - before))), 1e-6) * BROW_TAIL * unit
+        cv2.polylines(out, [_fixed(np.stack([tail, end]))], False, 1, max(round(BROW_TAIL * unit), 1), cv2.LINE_8, 4)
+    return out > 0
 
 
 def skin_map(image: FloatImage, landmarks: NDArray[np.floating]) -> FloatImage:

@@ -24,7 +24,7 @@ from retouchgpt.photo.colour import SRGB, Space, colourless
 from retouchgpt.photo.composite import Placed, to_model
 from retouchgpt.photo.coverings import coverings
 from retouchgpt.photo.faces import Face
-from retouchgpt.photo.regions import eye_distance, protected_map, region_maps, skin_map, with_marks
+from retouchgpt.photo.regions import brow_tails, eye_distance, protected_map, region_maps, skin_map, with_marks
 
 from .findings import find
 
@@ -118,8 +118,9 @@ def _allowed(image: NDArray[np.float32], landmarks: NDArray[np.float32], size: i
     for part, beside in zip(covered, (BESIDE_FRAME, BESIDE_HAIR), strict=True):
         away = cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 5)
         skin *= (away / (beside * eye_distance(landmarks))).clip(0, 1)
-    protected = ((protected_map(landmarks, Extent(size, size)) > 0.5) | covered.all).astype(np.uint8)
-    protected = cv2.dilate(protected, np.ones((3, 3), np.uint8))  # enlarging reaches one px
+    extent = Extent(size, size)
+    parts = (protected_map(landmarks, extent) > 0.5) | brow_tails(landmarks, extent) | covered.all
+    protected = cv2.dilate(parts.astype(np.uint8), np.ones((3, 3), np.uint8))  # enlarging reaches one px
     return np.where(protected > 0, 0, skin).astype(np.float32)
 
 
