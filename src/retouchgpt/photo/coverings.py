@@ -47,11 +47,11 @@ SURELY, SURELY_AT_NOSE, NEAR_FRAME = 2.0, 1.2, 0.15
 pads lie and the rims of turned faces end. And up to how many eye distances away."""
 THICK, FRAME_ROOM = 0.05, 0.035
 """How far from its line a frame may reach, and room around it, in eye distances."""
-SURE_HAIR, MAYBE_HAIR = 1.0, -3.0
+SURE_HAIR, MAYBE_HAIR = 1.0, -4.0
 """Log odds of hair, see `photo/beard.py`, that make a face bearded, and that are beard on a bearded one."""
 BEARDED = 0.02
 """Share of the lower face that is surely hair from which a face is bearded."""
-BEARD_ROOM, BEARD_GAP = 0.06, 0.16
+BEARD_ROOM, BEARD_GAP = 0.1, 0.16
 """How far around its hair a beard is covered, and half the width of gaps that are, in eye distances."""
 SIDEBURNS, SIDEBURNS_LEAST, HAIRY_JAW = 0.7, 0.1, 0.3
 """How far over the base of the nose a beard goes on along the face's edge and how far in, in eye distances, on a side
