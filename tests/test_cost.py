@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from retouchgpt.core.vocabulary import REGIONS
 from retouchgpt.model.checkpoint import create
 from retouchgpt.model.imperfection import given
 from retouchgpt.model.inventory import parameters_by_box
@@ -63,6 +64,14 @@ def test_operations_by_box_are_as_they_were() -> None:
 
 def test_a_small_mask_costs_the_decoder_a_third_at_most() -> None:
     assert counted(48)["Decoder"] < FLOPS["Decoder"] / 3
+
+
+def test_a_look_costs_encoder_and_maps_twice_since_it_looks_at_the_mirror_image_too() -> None:
+    network = create("compact").eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.look(torch.zeros(1, 3, 512, 512), torch.zeros(1, len(REGIONS), 64, 64))
+    once = FLOPS["ImageEncoder"] + FLOPS["GroundedImperfection"]
+    assert 2 * once <= counter.get_total_flops() < 2.01 * once
 
 
 def test_a_photo_is_encoded_once_however_much_is_said(monkeypatch: pytest.MonkeyPatch, portrait: Any) -> None:

@@ -71,6 +71,20 @@ def test_maps_know_the_place_and_a_mirrored_face_is_the_same_face(tiny: RetouchN
     assert torch.equal(tiny.find(features, regions), tiny.find(features, other))
 
 
+@torch.inference_mode()
+def test_a_look_from_both_sides_finds_the_same_on_a_mirrored_face(image: torch.Tensor) -> None:
+    network, regions = awake(create("tiny")), torch.rand(1, len(REGIONS), 64, 64)
+    sides = [(image, regions), (image.flip(-1), regions.flip(-1))]
+    once = [network.look(*side) for side in sides]
+    network.config = replace(network.config, mirrored=True)
+    both = [network.look(*side) for side in sides]
+    assert not torch.allclose(once[0][1], once[1][1].flip(-1), atol=1e-3)
+    assert torch.allclose(both[0][1], both[1][1].flip(-1), atol=1e-5)
+    mean = (once[0][1].logit() + once[1][1].flip(-1).logit()) / 2
+    assert torch.allclose(both[0][1], mean.sigmoid(), atol=1e-5)
+    assert torch.allclose(both[0][0].tokens, once[0][0].tokens, atol=1e-5), "the repair sees the image, not its mirror"
+
+
 def test_half_precision_keeps_statistics_that_it_cannot_hold(tmp_path: Path) -> None:
     network = awake(create("tiny"))
     state = network.state_dict()

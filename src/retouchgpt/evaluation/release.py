@@ -88,8 +88,9 @@ def release(
     """Write network, recipe, log, data listing, bench result and card into `out`. Raises BadData on a bad run."""
     recipe, log = read_run(run)
     network = from_pretrained(run / AVERAGED)
-    # what a mask must reach before it edits is no weight: it is the preset's today, whatever the run began with
-    network.config = replace(network.config, gate=PRESETS[network.config.name].gate)
+    # what a mask must reach before it edits, and how it is looked for, is no weight: today's preset decides
+    preset = PRESETS[network.config.name]
+    network.config = replace(network.config, gate=preset.gate, mirrored=preset.mirrored)
     chosen = calibrate(network, data) if data is not None else None
     if chosen is not None:
         apply(network, chosen)

@@ -26,7 +26,7 @@ class LanguageModelConfig:
 
 
 ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True, "ratio": False,
-          "opaque": False}  # fmt: skip
+          "opaque": False, "mirrored": False}  # fmt: skip
 """What a configuration written before these fields existed means."""
 
 
@@ -50,6 +50,8 @@ class NetworkConfig:
     local_contrast: gain of the second input, each pixel against the skin around it (ours); 0 leaves it out (paper).
     imperfection_depth: residual blocks of the maps' finest level; the encoder has its own there (ours, grounded only).
     places: the imperfection maps are told where on the face they look (ours, grounded IIP only).
+    mirrored: the maps are the mean of what is seen in the image and in its mirror image (ours, grounded IIP only); in
+    use, not in training.
     mutual, pifm: the paper's mutual attention between pairs of scales, and its imperfection feature modification
     (alpha, beta, gamma, and the leaning of queries, keys and values by the mask); False for the ablations.
     assurance: a kind's heat counts so many times once it is above the gate (ours); see evaluation/calibrate.
@@ -85,6 +87,7 @@ class NetworkConfig:
     opaque: bool
     language_model: LanguageModelConfig
     assurance: tuple[float, ...] = (1.0,) * len(IMPERFECTIONS)
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if len(self.channels) != SCALES or len(self.strides) != SCALES:

@@ -103,6 +103,18 @@ class RetouchNetwork(nn.Module):
             raise TypeError("the fused IIP has no heat maps a kind; it needs an instruction")
         return self.imperfection(features, None if regions is None else places(regions)).sigmoid()
 
+    def look(self, image: Tensor, regions: Tensor) -> tuple[ImageFeatures, Tensor]:
+        """`encode` and `find` at once, as in use: with `config.mirrored` the mirror image is looked at, too, and the maps
+        are the mean of both, by logits. What the two looks disagree on is mostly wrong (ours)."""
+        if not self.config.mirrored:
+            features = self.encode(image)
+            return features, self.find(features, regions)
+        both = self.encode(torch.cat([image, image.flip(-1)]).contiguous(memory_format=torch.channels_last))
+        where = places(torch.cat([regions, regions.flip(-1)]))  # alike on both sides of the face
+        logits, other = self.imperfection(both, where).chunk(2)
+        features = ImageFeatures(tuple(m[: len(image)] for m in both.maps), both.tokens[: len(image)])
+        return features, ((logits + other.flip(-1)) / 2).sigmoid()
+
     def forward(
         self, image: Tensor, request: Request, features: ImageFeatures | None = None, heat: Tensor | None = None
     ) -> Retouched:

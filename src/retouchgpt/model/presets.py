@@ -70,6 +70,7 @@ COMPACT = NetworkConfig(
     language_model=LanguageModelConfig(
         vocabulary=2048, width=256, layers=5, heads=8, key_value_heads=4, feed_forward=640, context=512
     ),
+    mirrored=True,
 )
 
 PAPER = NetworkConfig(

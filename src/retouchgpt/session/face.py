@@ -92,8 +92,8 @@ def _seen(
     """Features of a crop, and its heat maps where the skin may be edited; of a grey photo without what takes colour."""
     side = regions.shape[-1]
     with fast(network):
-        features = network.encode(crop)
-        heat = network.find(features, regions).float()
+        features, heat = network.look(crop, regions)
+    heat = heat.float()
     if grey:
         heat[:, OF_COLOUR] = 0
     return features, heat * torch.from_numpy(cv2.resize(allowed, (side, side), interpolation=cv2.INTER_AREA))
