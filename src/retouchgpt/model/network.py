@@ -104,8 +104,8 @@ class RetouchNetwork(nn.Module):
         return self.imperfection(features, None if regions is None else places(regions)).sigmoid()
 
     def look(self, image: Tensor, regions: Tensor) -> tuple[ImageFeatures, Tensor]:
-        """`encode` and `find` at once, as in use: with `config.mirrored` the mirror image is looked at, too, and the maps
-        are the mean of both, by logits. What the two looks disagree on is mostly wrong (ours)."""
+        """`encode` and `find` at once, as in use: with `config.mirrored` the mirror image is looked at, too, and the
+        maps are the mean of both, by logits. What the two looks disagree on is mostly wrong (ours)."""
         if not self.config.mirrored:
             features = self.encode(image)
             return features, self.find(features, regions)
