@@ -185,6 +185,7 @@ def flops(weights: str | None) -> dict[str, float]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from retouchgpt.core.vocabulary import REGIONS
     from retouchgpt.model.imperfection import given
     from retouchgpt.session import RetouchGPT
 
@@ -193,8 +194,7 @@ def flops(weights: str | None) -> dict[str, float]:
     image, side = torch.rand(1, 3, size, size), size // network.config.strides[0]
     counter = FlopCounterMode(display=False, depth=2)
     with counter, torch.no_grad():
-        features = network.encode(image)
-        network.find(features)
+        features, _ = network.look(image, torch.zeros(1, len(REGIONS), side, side))
         network.repair(image, features, given(torch.ones(1, 12, side, side)), model.dialogue(INSTRUCTION))
     counts = {name: sum(kinds.values()) / 1e9 for name, kinds in counter.get_flop_counts().items()}
     return {name: value for name, value in counts.items() if name == "Global" or "." not in name}
