@@ -83,6 +83,13 @@ def test_a_look_from_both_sides_finds_the_same_on_a_mirrored_face(image: torch.T
     mean = (once[0][1].logit() + once[1][1].flip(-1).logit()) / 2
     assert torch.allclose(both[0][1], mean.sigmoid(), atol=1e-5)
     assert torch.allclose(both[0][0].tokens, once[0][0].tokens, atol=1e-5), "the repair sees the image, not its mirror"
+    wanted = request(EditPlan("retouch", (Edit("all"),)))._replace(regions=regions)
+    assert torch.equal(network(image, wanted).image, network(image, wanted, *both[0]).image), "one way to look"
+
+
+def test_only_maps_a_kind_can_be_looked_for_twice() -> None:
+    with pytest.raises(InvalidPlan, match="mirrored"):
+        replace(PAPER, mirrored=True)
 
 
 def test_half_precision_keeps_statistics_that_it_cannot_hold(tmp_path: Path) -> None:

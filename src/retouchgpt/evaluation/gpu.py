@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from retouchgpt.core.errors import BadData, RetouchError
+from retouchgpt.core.vocabulary import REGIONS
 from retouchgpt.model.imperfection import given
 from retouchgpt.model.network import RetouchNetwork
 
@@ -86,8 +87,7 @@ def measure(network: RetouchNetwork, device: Device, batches: Sequence[int] = (1
 def one_pass(network: RetouchNetwork, image: Tensor) -> Tensor:
     """Faces (B, 3, S, S) -> their corrections."""
     side = image.shape[-1] // network.config.strides[0]
-    features = network.encode(image)
-    heat = network.find(features)
+    features, heat = network.look(image, image.new_zeros(len(image), len(REGIONS), side, side))
     where = given(torch.ones_like(heat).reshape(len(image), -1, side, side))
     return network.repair(image, features, where).correction
 

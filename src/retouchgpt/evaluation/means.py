@@ -56,8 +56,7 @@ class _Face:
         network = self.network if network is None else network
         crop = self.seen.crop if crop is None else crop
         with (mode or torch.inference_mode)(), autocast("cpu", bf16=bf16):
-            features = network.encode(crop)
-            network.find(features, self.seen.regions)
+            features, _ = network.look(crop, self.seen.regions)
             return network.repair(crop, features, self.where, self.tokens).correction
 
     def rows(self, repeats: int) -> list[dict[str, Any]]:

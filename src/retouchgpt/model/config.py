@@ -26,7 +26,7 @@ class LanguageModelConfig:
 
 
 ABSENT = {"local_contrast": 0.0, "imperfection_depth": 1, "places": False, "mutual": True, "pifm": True, "ratio": False,
-          "opaque": False, "mirrored": False}  # fmt: skip
+          "opaque": False}  # fmt: skip
 """What a configuration written before these fields existed means."""
 
 
@@ -97,6 +97,8 @@ class NetworkConfig:
         for name in ("ratio", "opaque"):
             if getattr(self, name) and not self.correction_limit:
                 raise InvalidPlan(f"{name} needs a bounded correction: set correction_limit above 0")
+        if self.mirrored and not self.grounded:
+            raise InvalidPlan("mirrored needs maps a kind: set grounded, or leave mirrored out")
         if len(self.assurance) != len(IMPERFECTIONS) or min(self.assurance) < 1:
             raise InvalidPlan(f"assurance needs {len(IMPERFECTIONS)} numbers from 1 on, got {self.assurance}")
         if self.width % self.heads:

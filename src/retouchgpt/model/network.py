@@ -118,8 +118,11 @@ class RetouchNetwork(nn.Module):
     def forward(
         self, image: Tensor, request: Request, features: ImageFeatures | None = None, heat: Tensor | None = None
     ) -> Retouched:
-        """Retouch; `features` and `heat` from an earlier look at the same image save their cost."""
-        features = self.encode(image) if features is None else features
+        """Retouch; `features` and `heat` from an earlier `look` at the same image save their cost."""
+        if features is None and heat is None and self.config.grounded:
+            features, heat = self.look(image, request.regions)
+        elif features is None:
+            features = self.encode(image)
         where = self.select(features, request, heat)
         return self.repair(image, features, where, request.dialogue)
 
