@@ -99,6 +99,31 @@ def test_areas_that_can_still_be_seen_are_told_so() -> None:
     assert check(plain(one), one) == []
 
 
+def test_hardly_any_is_told_where_no_eye_can_see_the_change() -> None:
+    lines = Outcome("forehead_wrinkles", "face", 1.0, 0, 40, faint=True)
+    facts = Facts("retouch", edited=(lines,))
+    answer = plain(facts)
+    assert answer == "I found hardly any forehead lines; the change is too small to see."
+    assert facts_text(facts) == "retouch. hardly any: forehead wrinkles."
+    for text in variants(facts, "remove the forehead lines"):
+        assert check(text, facts) == []
+    seen = Facts("retouch", edited=(replace(lines, faint=False),))
+    assert check(answer, seen) != []
+    assert check(plain(seen), facts) != []
+    assert check("The photo is unchanged.", facts) != [], "some pixels did change"
+    assert check("I found no forehead lines.", facts) != []
+    marks = (Outcome("moles", "chin", 1.0, 2, 40, faint=True), Outcome("shine", "nose", 0.5, 0, 40, faint=True))
+    both = Facts("retouch", edited=(*marks, Outcome("acne", "face", 1.0, 3, 90), Outcome("scars", "face", 1.0, 0, 0)))
+    assert plain(both) == (
+        "I removed three blemishes. I found hardly any shine on the nose or moles on the chin; the change is too small "
+        "to see. I found no scars."
+    )
+    assert check(plain(both), both) == []
+    assert check(plain(replace(both, edited=both.edited[2:])), both) != [], "left out what hardly showed"
+    for text in variants(both, "remove the moles, the acne and the scars and soften the shine"):
+        assert check(text, both) == []
+
+
 def test_marks_somewhere_beside_placed_ones_are_others() -> None:
     kept = tuple(Finding("moles", region, count, 30) for region, count in (("chin", 1), ("nose", 3), ("face", 2)))
     facts = Facts("retouch", edited=(Outcome("acne", "face", 1.0, 1, 30),), kept=kept)

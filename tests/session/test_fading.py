@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from retouchgpt.core.plan import Edit
 from retouchgpt.core.vocabulary import IMPERFECTIONS, REGIONS
-from retouchgpt.session.fading import Pictures, beside, contrast, pictures, still_there
+from retouchgpt.session.fading import VISIBLE, Pictures, beside, contrast, pictures, still_there
 from retouchgpt.session.findings import outcomes
 
 SIDE = 96
@@ -128,3 +128,57 @@ def test_whatever_changed_is_told_however_faint_and_at_the_edge_of_a_place() -> 
                     outcomes((Edit("acne", "left_cheek"),), kinds, changed, regions, 4.0),
                     outcomes((Edit("moles", "left_cheek", 0.0),), kinds, changed, regions, 4.0)):  # fmt: skip
         assert not nothing[0].done
+
+
+@pytest.mark.parametrize("kind", ["moles", "forehead_wrinkles"])
+@pytest.mark.parametrize("strength", [1.0, 0.4])
+def test_a_change_that_no_eye_sees_is_told_as_faint(kind: str, strength: float, skin: NDArray[np.float32]) -> None:
+    kinds = np.zeros((len(IMPERFECTIONS), SIDE, SIDE), np.float32)
+    kinds[IMPERFECTIONS.index(kind)][labelled() > 0] = 0.9
+    regions = np.ones((len(REGIONS), SIDE, SIDE), np.float32)
+    own = sum(discs(4, 2))[..., None] > 0
+    for by, faint in ((0.005, True), (0.04, False)):
+        correction = (own * by * strength).astype(np.float32)
+        seen = pictures(skin, correction, np.ones(skin.shape[:2], np.float32), SIDE)
+        for imperfection in (kind, "all"):
+            asked = (Edit(imperfection, strength=strength),)
+            (told,) = outcomes(asked, kinds, labelled() > 0, regions, 4.0, seen)
+            assert (told.imperfection, told.done, told.faint, told.still_seen) == (kind, True, faint, 0), by
+
+
+def test_what_can_be_seen_and_hardly_changed_is_still_there_and_not_faint(skin: NDArray[np.float32]) -> None:
+    kinds = np.zeros((len(IMPERFECTIONS), SIDE, SIDE), np.float32)
+    kinds[IMPERFECTIONS.index("spots")][labelled() > 0] = 0.9
+    regions = np.ones((len(REGIONS), SIDE, SIDE), np.float32)
+    for shares, count, still in (((0.005, 0.005, 0.005), 3, 3), ((1.0, 0.005, 1.0), 3, 1)):
+        (told,) = outcomes((Edit("spots"),), kinds, labelled() > 0, regions, 4.0, edited(skin, shares))
+        assert (told.count, told.still_seen, told.faint) == (count, still, False)
+
+
+def test_marks_that_changed_less_than_an_eye_sees_are_not_counted(skin: NDArray[np.float32]) -> None:
+    kinds = np.zeros((len(IMPERFECTIONS), SIDE, SIDE), np.float32)
+    kinds[IMPERFECTIONS.index("acne")][labelled() > 0] = 0.9
+    kinds[IMPERFECTIONS.index("shine")][:, :8] = 0.9
+    regions = np.ones((len(REGIONS), SIDE, SIDE), np.float32)
+    correction = np.zeros_like(skin)
+    correction[discs(4, 2)[0]] = 0.05
+    correction[:, :16] = -0.003
+    seen = pictures(skin, correction, np.ones(skin.shape[:2], np.float32), SIDE)
+    changed = kinds.max(0) > 0
+    (acne,) = outcomes((Edit("acne"),), kinds, changed, regions, 4.0, seen)
+    assert (acne.count, acne.faint) == (1, False)
+    (shine,) = outcomes((Edit("shine"),), kinds, changed, regions, 4.0, seen)
+    assert shine.faint
+    assert outcomes((Edit("all"),), kinds, changed, regions, 4.0, seen) == (acne,), "beside others it is not told"
+
+
+def test_a_change_is_measured_in_what_an_eye_notices() -> None:
+    photo = np.full((2 * SIDE, 2 * SIDE, 3), 0.5, np.float32)
+    correction = np.zeros_like(photo)
+    correction[21, 40] = 0.2
+    seen = pictures(photo, correction, np.ones(photo.shape[:2], np.float32), SIDE)
+    assert np.argwhere(seen.change > 5).tolist() == [[10, 20]]
+    assert seen.change[:5].max() == seen.change[:, :15].max() == 0
+    assert seen.change[10, 20] == pytest.approx(20.1 / VISIBLE, abs=0.5), "delta E of 0.2 from middle grey"
+    wide = pictures(photo, np.full_like(photo, 0.005), np.ones(photo.shape[:2], np.float32), SIDE)
+    assert np.allclose(wide.change, 0.48, atol=0.05), "half of what is noticed, over an area"

@@ -25,7 +25,8 @@ class Outcome:
     """What became of one asked edit, as measured on the pixels.
 
     count, area_px: marks and photo px that really changed; both 0 when nothing was found there. still_seen: those
-    of `count` that can be seen all the same, or 1 for an area that can (`session/fading.py`).
+    of `count` that can be seen all the same, or 1 for an area that can. faint: all that changed is less than an eye can
+    see, of something that hardly showed (`session/fading.py`).
     """
 
     imperfection: str
@@ -34,6 +35,7 @@ class Outcome:
     count: int
     area_px: int
     still_seen: int = 0
+    faint: bool = False
 
     @property
     def done(self) -> bool:

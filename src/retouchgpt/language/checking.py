@@ -20,6 +20,7 @@ from .wording import ADJUSTED, DECLINED, MOVES, NOT_EDITED, OFFERS
 CLAIMS: tuple[tuple[str, str], ...] = (
     ("side", r"\bas you (look|see)|\bsides? are as\b|person's own"),
     ("still seen", r"\bcan still be seen\b"),
+    ("hardly", r"\bhardly any\b"),
     (
         "unchanged",
         r"\b(photo|picture|image|it) (is|stays|remains) (unchanged|as it was)|\bleft the photo as it is|"
@@ -165,6 +166,7 @@ def _allowed(claim: Claim, facts: Told) -> Sequence[Item]:
     return {
         "removed": facts.removed,
         "still seen": facts.still_seen,
+        "hardly": facts.hardly,
         "absent": facts.absent,
         "untouched": facts.untouched,
         "kept": facts.kept,
@@ -190,6 +192,7 @@ def _missing(claims: Sequence[Claim], facts: Told) -> list[str]:
     lists = {
         "removed": facts.removed,
         "still seen": facts.still_seen,
+        "hardly": facts.hardly,
         "absent": facts.absent,
         "kept": facts.kept,
         "stayed": facts.stayed,

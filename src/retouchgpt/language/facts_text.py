@@ -32,9 +32,10 @@ class Item(NamedTuple):
 class Told(NamedTuple):
     """Facts sorted into what an answer tells, in the order in which it does.
 
-    still_seen: what was to go and can still be seen. softened: (percent, items) by falling strength. untouched:
-    asked with strength 0. kept: left because the person said so. stayed: left by default. rest: more was looked for and
-    not found than is listed in `absent`. where: the one place that a question is about.
+    still_seen: what was to go and can still be seen. hardly: what was edited less than an eye can see. softened:
+    (percent, items) by falling strength. untouched: asked with strength 0. kept: left because the person said so.
+    stayed: left by default. rest: more was looked for and not found than is listed in `absent`. where: the one place
+    that a question is about.
     """
 
     removed: tuple[Item, ...]
@@ -47,10 +48,11 @@ class Told(NamedTuple):
     rest: bool
     where: str = "face"
     still_seen: tuple[Item, ...] = ()
+    hardly: tuple[Item, ...] = ()
 
     @property
     def nothing_done(self) -> bool:
-        return not self.removed and not self.still_seen and not self.softened
+        return not (self.removed or self.still_seen or self.softened or self.hardly)
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -60,6 +62,7 @@ class Told(NamedTuple):
             *self.removed,
             *self.still_seen,
             *soft,
+            *self.hardly,
             *self.absent,
             *self.untouched,
             *self.found,
@@ -80,7 +83,8 @@ def percent(strength: float) -> int:
 
 def told(facts: Facts) -> Told:
     """Sort facts into what the answer tells."""
-    done = [o for o in facts.edited if o.done and o.strength > 0 and o.imperfection != ALL]
+    changed = [o for o in facts.edited if o.done and o.strength > 0 and o.imperfection != ALL]
+    done = [o for o in changed if not o.faint]
     strengths = sorted({percent(o.strength) for o in done if o.strength < WHOLE}, reverse=True)
     absent = _items(o for o in facts.edited if not o.done and o.strength > 0 and o.imperfection != ALL)
     found: tuple[Item, ...] = ()
@@ -101,6 +105,7 @@ def told(facts: Facts) -> Told:
         kept=kept,
         stayed=stayed,
         rest=rest,
+        hardly=_items(replace(o, count=0) for o in changed if o.faint),
         where=facts.about[0][1] if len({r for _, r in facts.about}) == 1 else "face",
     )
 
@@ -153,6 +158,7 @@ def facts_text(facts: Facts) -> str:
     sorted_facts = told(facts)
     parts = [facts.intent, _list("removed", sorted_facts.removed), _list("still seen", sorted_facts.still_seen)]
     parts += [_list(f"softened {p}%", items) for p, items in sorted_facts.softened]
+    parts.append(_list("hardly any", sorted_facts.hardly))
     parts += [
         _list("found", sorted_facts.found),
         "nothing found" if facts.intent == "inspect" and not sorted_facts.found else "",

@@ -91,6 +91,11 @@ HALVED: tuple[str, ...] = (
     "I've toned down {things} by half.",
     "I've reduced {things} by half.",
 )
+HARDLY: tuple[str, ...] = (
+    "I found hardly any {things}; the change is too small to see.",
+    "I could make out hardly any {things}, so the change is too small to see.",
+    "There {be} hardly any {things}, so the change is too small to see.",
+)
 ABSENT: tuple[str, ...] = (
     "I found no {things}.",
     "I didn't find any {things}.",
@@ -201,6 +206,8 @@ def _edited(facts: Told, pick: Pick) -> list[str]:
     for percent, items in facts.softened:
         forms = HALVED if percent == 50 else SOFTENED
         parts.append(_say(forms, items, pick).replace("{percent}", str(percent)))
+    if facts.hardly:
+        parts.append(_say(HARDLY, facts.hardly, pick, article="", last="or"))
     if facts.rest:
         parts.append(pick(ABSENT_ALL if facts.nothing_done else ABSENT_REST))
     if facts.absent:
@@ -211,7 +218,7 @@ def _edited(facts: Told, pick: Pick) -> list[str]:
         parts.append(pick(ABSENT_ALL))
     elif facts.nothing_done and not facts.rest:
         parts.append(pick(UNCHANGED))
-    else:
+    elif facts.removed or facts.still_seen or facts.softened:
         parts[0] = pick(OPENERS) + parts[0]
     return parts
 

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from skimage.color import rgb2lab
+from torch.nn.functional import adaptive_max_pool2d
 
 BESIDE = 5
 """Map px around a mark that are compared with it."""
@@ -17,6 +20,9 @@ GRAIN = 1.0
 """Deviation, in map px, of the blur under which both are looked at."""
 VISIBLE = 2.3
 """Contrast, in delta E 1976, from which an eye sees a mark (Mahy et al., 1994)."""
+NOTICED = 1.0
+"""Change, in delta E 1976 and as blurred as `GRAIN`, from which an eye tells a picture from the one before. Of a single
+pixel it must be VISIBLE."""
 KEPT = 0.5
 """Share of its contrast that a mark, an area or lines must keep, besides being visible, to count as still there."""
 AREAS = {"redness": (1, 1), "dark_circles": (0, -1), "shine": (0, 1)}
@@ -28,11 +34,15 @@ LINE = 11
 
 
 class Pictures(NamedTuple):
-    """A face before and after an edit, (h, w, 3) in CIELAB at the size of the maps; skin: (h, w), where it is skin."""
+    """A face before and after an edit, (h, w, 3) in CIELAB at the size of the maps; skin: (h, w), where it is skin.
+
+    change: (h, w), what changed, 1 being what an eye just notices.
+    """
 
     before: NDArray[np.float32]
     after: NDArray[np.float32]
     skin: NDArray[np.bool_]
+    change: NDArray[np.float32]
 
 
 def pictures(crop: NDArray[np.float32], correction: NDArray[np.float32], allowed: NDArray[Any], side: int) -> Pictures:
@@ -40,11 +50,23 @@ def pictures(crop: NDArray[np.float32], correction: NDArray[np.float32], allowed
 
     Returns both at that size, slightly blurred.
     """
-    both = [crop, (crop + correction).clip(0, 1)]
-    small = [cv2.resize(x.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA) for x in both]
+    photo, edited = (x.astype(np.float32) for x in (crop, (crop + correction).clip(0, 1)))
+    small = [cv2.resize(x, (side, side), interpolation=cv2.INTER_AREA) for x in (photo, edited)]
     before, after = (cv2.GaussianBlur(cv2.cvtColor(x, cv2.COLOR_RGB2LAB), (0, 0), GRAIN) for x in small)
     skin = cv2.resize(allowed.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA) > 0.5
-    return Pictures(before, after, skin)
+    return Pictures(before, after, skin, _change(photo, edited, side))
+
+
+def _change(before: NDArray[np.float32], after: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """What changed from one (S, S, 3) to the other, (side, side): the larger of what is seen blurred, in NOTICED, and
+    of the pixel that changed most, in VISIBLE."""
+    where = (before != after).any(2)
+    lab = np.zeros(before.shape, np.float32)
+    if where.any():  # by skimage: OpenCV's CIELAB is off by too much for changes of a level
+        lab[where] = rgb2lab(after[where][None])[0] - rgb2lab(before[where][None])[0]
+    wide = cv2.GaussianBlur(cv2.resize(lab, (side, side), interpolation=cv2.INTER_AREA), (0, 0), GRAIN)
+    most = adaptive_max_pool2d(torch.from_numpy(np.linalg.norm(lab, axis=2))[None], side)[0].numpy()
+    return np.maximum(np.linalg.norm(wide, axis=2) / NOTICED, most / VISIBLE)
 
 
 def still_there(

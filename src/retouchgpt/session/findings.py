@@ -103,10 +103,12 @@ def outcomes(
     heat: FloatImage | None = None,
 ) -> tuple[Outcome, ...]:
     """What became of each edit. `all` is told kind by kind, as far as something changed; else as one that was not done.
+    Of `all`, faint changes are told only where there are no others.
 
     kinds: (12, H, W) selected mask of each kind. changed: (H, W), where the pixels really differ. px: as in `find`.
-    seen: the face before and after; without it nothing counts as still to be seen. heat: as in `find`; with it a mark
-    that was found also counts where its mask, for a rival's sake, is less than what was found.
+    seen: the face before and after; without it nothing counts as still to be seen, nor as faint. heat: as in `find`;
+    with it a mark that was found also counts where its mask, for a rival's sake, is less than what was found. Marks are
+    counted that changed enough to be noticed, or can still be seen; where there are none, all.
     """
     out: list[Outcome] = []
     for edit in edits:
@@ -114,7 +116,8 @@ def outcomes(
         told = [_outcome(kind, edit, kinds, changed, region, px, seen, heat) for kind in expand(edit.imperfection)]
         done = [o for o in told if o.done]
         if edit.imperfection == ALL:
-            out.extend(done or [Outcome(ALL, edit.region, edit.strength, 0, 0)])
+            plain = [o for o in done if not o.faint]
+            out.extend(plain or done or [Outcome(ALL, edit.region, edit.strength, 0, 0)])
         else:
             out.extend(told)
     return _distinct(out)
@@ -133,20 +136,24 @@ def _outcome(
     k = IMPERFECTIONS.index(kind)
     own = kinds[k]
     strongest = own >= kinds.max(0) - 1e-6  # a pixel that two kinds claim is told once
-    faint = (own > 0) & strongest & changed & (region > 0)
-    if edit.strength == 0 or not faint.any():
+    touched = (own > 0) & strongest & changed & (region > 0)
+    if edit.strength == 0 or not touched.any():
         return Outcome(kind, edit.region, edit.strength, 0, 0)
-    done = faint & (own > EDITED) & (region > INSIDE)
-    if done.sum() < LEAST_AREA:  # a faint change, or one at the region's edge, is a change all the same
-        done = faint
+    done = touched & (own > EDITED) & (region > INSIDE)
+    if done.sum() < LEAST_AREA:  # a weak mask, or one at the region's edge, is a change all the same
+        done = touched
     area = max(round(int(done.sum()) * px), 1)
     marks = kinds.max(0) > EDITED
+    noticed = changed if seen is None else seen.change >= edit.strength  # what is only softened changes less
+    faint = not noticed[touched].any()
     if kind not in COUNTABLE:
-        left = seen is not None and area_still_there(seen, kind, done, marks)
-        return Outcome(kind, edit.region, edit.strength, 0, area, int(left))
+        area_left = seen is not None and area_still_there(seen, kind, done, marks)
+        return Outcome(kind, edit.region, edit.strength, 0, area, int(area_left), faint and not area_left)
     labels, clear = _clear(own if heat is None else np.maximum(own, heat[k]), done)
-    still_seen = 0 if seen is None else int(still_there(seen, labels, clear, marks).sum())
-    return Outcome(kind, edit.region, edit.strength, len(clear), area, still_seen)
+    left = np.zeros(len(clear), bool) if seen is None else still_there(seen, labels, clear, marks)
+    told = left | np.array([noticed[labels == i].any() for i in clear])
+    count = int(told.sum()) or len(clear)
+    return Outcome(kind, edit.region, edit.strength, count, area, int(left.sum()), faint and not left.any())
 
 
 def _clear(own: FloatImage, done: NDArray[np.bool_]) -> tuple[NDArray[np.int32], list[int]]:
