@@ -128,6 +128,15 @@ def test_validation_paints_from_other_ranges() -> None:
     assert TRAIN.kinds != VALIDATION.kinds
 
 
+def test_some_faces_of_training_are_full_of_freckles_and_none_of_the_bench(face: Any) -> None:
+    def full(config: PainterConfig) -> int:
+        faces = (paint_kind(*face, "freckles", seed, config) for seed in range(12))
+        return sum("chin" in {m.region for m in painted.marks} for painted in faces)
+
+    assert 1 <= full(TRAIN) <= 8
+    assert full(VALIDATION) == 0
+
+
 def test_unpainted_faces_pass_the_same_camera(face: Any) -> None:
     plain = paint(*face, 3, PainterConfig(nothing=1.0, noise=(2.0, 3.0), blur=(0.4, 0.7)))
     assert not plain.marks

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retouchgpt.core.vocabulary import NAMED_REGIONS
+
 from .canvas import Canvas, Mark, tinted
 from .dose import Blob, Dose, blob, cloud, count, draw, relief, smoothstep
 
@@ -85,20 +87,28 @@ def _pimple(
     return canvas.mark("acne", canvas.region_of(x, y), x0, y0, delta, alpha)
 
 
+FRECKLED = ("nose", "left_cheek", "right_cheek", "left_eye", "right_eye", "forehead")
+SUNNED = 0.35
+"""Share of gently dosed faces with freckles that have them everywhere, as the sun makes them on grown-up skin."""
+
+
 def freckles(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]:
-    """Many small soft brown flecks in clusters; one mark a region."""
+    """Many small soft brown flecks in clusters; one mark a region. Gently dosed, some faces are full of them."""
     shape = canvas.regions.shape[1:]
-    names = dose.regions or ("nose", "left_cheek", "right_cheek", "left_eye", "right_eye", "forehead")
-    fame = {"forehead": 0.25, "left_eye": 0.4, "right_eye": 0.4}
+    sunned = dose.gentle and rng.random() < SUNNED
+    names = dose.regions or (NAMED_REGIONS[1:] if sunned else FRECKLED)
+    fame = {} if sunned else {"forehead": 0.25, "left_eye": 0.4, "right_eye": 0.4}
     weight = np.max([canvas.region_map(n) * fame.get(n, 1.0) for n in names], axis=0)
-    weight = weight * np.exp(1.1 * cloud(rng, shape, canvas.unit / 4 / 3))
-    points = canvas.sample_points(rng, count(rng, 90, dose, 320), weight.astype(np.float32), least_skin=0.5)
+    weight = weight * np.exp((0.6 if sunned else 1.1) * cloud(rng, shape, canvas.unit / 4 / 3))
+    many = count(rng, 300, dose, 900) if sunned else count(rng, 90, dose, 320)
+    points = canvas.sample_points(rng, many, weight.astype(np.float32), least_skin=0.5)
     size, strength = draw(rng, dose.size), draw(rng, dose.strength)
     groups: dict[str, list[FloatImage]] = {}
     for point in points:
         groups.setdefault(canvas.region_of(*point), []).append(point)
     tint = colour(rng, (-0.24, -0.42, -0.50) if dose.gentle else (-0.22, -0.48, -0.68))
-    size *= 1.15 if dose.gentle else 1.0
+    size *= 1.15 if dose.gentle and not sunned else 1.0
+    strength *= 0.75 if sunned else 1.0
     return [
         _fleck_group(canvas, rng, region, np.array(group), size, strength, tint) for region, group in groups.items()
     ]
