@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -87,28 +87,42 @@ def _pimple(
     return canvas.mark("acne", canvas.region_of(x, y), x0, y0, delta, alpha)
 
 
-FRECKLED = ("nose", "left_cheek", "right_cheek", "left_eye", "right_eye", "forehead")
+class Sprinkle(NamedTuple):
+    """Where freckles lie (region -> weight), how much they gather, how many there mostly and at most are; factors of
+    their size and strength."""
+
+    where: dict[str, float]
+    gathered: float
+    typical: int
+    most: int
+    size: float = 1.0
+    strength: float = 1.0
+
+
+YOUNG = Sprinkle(
+    {"nose": 1, "left_cheek": 1, "right_cheek": 1, "left_eye": 0.4, "right_eye": 0.4, "forehead": 0.25}, 1.1, 90, 320
+)
+GENTLE = YOUNG._replace(size=1.15)
+SUN_MADE = Sprinkle(dict.fromkeys(NAMED_REGIONS[1:], 1.0), 0.6, 300, 900, strength=0.75)
 SUNNED = 0.35
 """Share of gently dosed faces with freckles that have them everywhere, as the sun makes them on grown-up skin."""
 
 
 def freckles(canvas: Canvas, rng: np.random.Generator, dose: Dose) -> list[Mark]:
     """Many small soft brown flecks in clusters; one mark a region. Gently dosed, some faces are full of them."""
-    shape = canvas.regions.shape[1:]
-    sunned = dose.gentle and rng.random() < SUNNED
-    names = dose.regions or (NAMED_REGIONS[1:] if sunned else FRECKLED)
-    fame = {} if sunned else {"forehead": 0.25, "left_eye": 0.4, "right_eye": 0.4}
-    weight = np.max([canvas.region_map(n) * fame.get(n, 1.0) for n in names], axis=0)
-    weight = weight * np.exp((0.6 if sunned else 1.1) * cloud(rng, shape, canvas.unit / 4 / 3))
-    many = count(rng, 300, dose, 900) if sunned else count(rng, 90, dose, 320)
+    shape, kind = canvas.regions.shape[1:], YOUNG
+    if dose.gentle:
+        kind = SUN_MADE if rng.random() < SUNNED else GENTLE
+    names = dose.regions or tuple(kind.where)
+    weight = np.max([canvas.region_map(n) * kind.where.get(n, 1.0) for n in names], axis=0)
+    weight = weight * np.exp(kind.gathered * cloud(rng, shape, canvas.unit / 4 / 3))
+    many = count(rng, kind.typical, dose, kind.most)
     points = canvas.sample_points(rng, many, weight.astype(np.float32), least_skin=0.5)
-    size, strength = draw(rng, dose.size), draw(rng, dose.strength)
+    size, strength = draw(rng, dose.size) * kind.size, draw(rng, dose.strength) * kind.strength
     groups: dict[str, list[FloatImage]] = {}
     for point in points:
         groups.setdefault(canvas.region_of(*point), []).append(point)
     tint = colour(rng, (-0.24, -0.42, -0.50) if dose.gentle else (-0.22, -0.48, -0.68))
-    size *= 1.15 if dose.gentle and not sunned else 1.0
-    strength *= 0.75 if sunned else 1.0
     return [
         _fleck_group(canvas, rng, region, np.array(group), size, strength, tint) for region, group in groups.items()
     ]

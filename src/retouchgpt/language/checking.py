@@ -163,6 +163,11 @@ def _nothing_at_all(facts: Told) -> bool:
 def _allowed(claim: Claim, facts: Told) -> Sequence[Item]:
     if claim.type == "softened":
         return next((items for p, items in facts.softened if p == claim.percent), ())
+    return _by_claim(facts)[claim.type]
+
+
+def _by_claim(facts: Told) -> dict[str, tuple[Item, ...]]:
+    """What each claim that names items may name, and together with its fellows must; a softening's stand by percent."""
     return {
         "removed": facts.removed,
         "still seen": facts.still_seen,
@@ -172,7 +177,7 @@ def _allowed(claim: Claim, facts: Told) -> Sequence[Item]:
         "kept": facts.kept,
         "stayed": facts.stayed,
         "found": facts.found,
-    }[claim.type]
+    }
 
 
 def _covers(item: Item, allowed: Sequence[Item], claim: str) -> bool:
@@ -189,16 +194,7 @@ def _covers(item: Item, allowed: Sequence[Item], claim: str) -> bool:
 def _missing(claims: Sequence[Claim], facts: Told) -> list[str]:
     """What an answer fails to tell."""
     out = []
-    lists = {
-        "removed": facts.removed,
-        "still seen": facts.still_seen,
-        "hardly": facts.hardly,
-        "absent": facts.absent,
-        "kept": facts.kept,
-        "stayed": facts.stayed,
-        "found": facts.found,
-        "softened": tuple(item for _, items in facts.softened for item in items),
-    }
+    lists = _by_claim(facts) | {"softened": tuple(item for _, items in facts.softened for item in items)}
     for name, items in lists.items():
         said = [i for c in claims if c.type == name for i in c.items]
         out += [f"left out {name}: {item.kind}, {item.region}" for item in items if not _covers(item, said, name)]
