@@ -19,11 +19,11 @@ from retouchgpt.model.llm_embedding import build_language_model
 from retouchgpt.model.network import Retouched
 from retouchgpt.model.presets import TINY as SIZES
 from retouchgpt.training.batches import Crop, PaintedCrops, collate
-from retouchgpt.training.objective import judged_regions, lesson_of
-from retouchgpt.training.pupil import Lesson, Pupil
+from retouchgpt.training.objective import judged_regions, lesson_of, step_losses
+from retouchgpt.training.pupil import Lesson, Pupil, Shown
 from retouchgpt.training.recipe import LossWeights, Recipe
 from retouchgpt.training.speech import dialogue_of, sentences, spoken_answer, spoken_request
-from retouchgpt.training.terms import IGNORED
+from retouchgpt.training.terms import IGNORED, Terms
 from retouchgpt.training.trainer import Trainer
 
 NONE = LossWeights(mask=0, dice=0, reconstruction=0, texture=0)
@@ -221,10 +221,44 @@ def test_a_repair_is_judged_where_something_asked_was_and_not_where_a_mark_may_b
     image[..., 0:4, 0:4] = 0.2  # what was asked
     ignore, listed, words = zeros.clone(), zeros[:, :1].clone(), torch.zeros(1, 12)
     words[:, 3], ignore[:, 3, 0:2, 4:6], ignore[:, 5, 0:2, 6:8], listed[..., 4:6, 0:2] = 1, 1, 1, 1
-    crop = Crop(image, target, zeros, ignore, torch.ones(1, 1, 8, 8), words, torch.zeros(1, 7, 2, 2), listed)
+    crop = Crop(image, target, zeros, ignore, torch.ones(1, 1, 8, 8), words, torch.zeros(1, 7, 2, 2), listed, words)
     changed, beside = judged_regions(crop, torch.ones(1, 1, 16, 16))
     assert changed.sum() == 16
     assert beside[..., 0:4, 8:12].sum() == 0, "the face may have a mark of the asked kind of its own"
     assert beside[..., 0:4, 12:16].all(), "one of another kind is to stay"
     assert beside[..., 8:12, 0:4].sum() == 0, "an eye has looked there"
     assert beside.sum() == 16 * 16 - 3 * 16
+
+
+def test_a_crop_tells_what_its_whole_face_has(cache: Path) -> None:
+    from retouchgpt.core.vocabulary import IMPERFECTIONS
+
+    crops = PaintedCrops(cache, crop=64, stride=2, seed=3)
+    beyond = 0
+    for i in range(8):
+        sample, crop = crops._sample(i // 4)[0], crops[i]
+        assert {k for k, has in zip(IMPERFECTIONS, crop.has, strict=True) if has} == set(sample.alphas)
+        assert not crop.kinds[crop.has == 0].any()
+        beyond += sum(float(not m.any()) for m in crop.kinds[crop.has == 1])
+    assert beyond, "of some kinds the crop itself shows none"
+
+
+def test_heat_of_a_kind_that_the_face_has_none_of_counts_as_little_as_the_recipe_says() -> None:
+    zeros, none = torch.zeros(1, 12, 8, 8), torch.zeros(1, 1, 8, 8)
+    picture, has = torch.zeros(1, 3, 16, 16), torch.zeros(1, 12)
+    has[:, 3] = 1
+    looked = none.clone()
+    looked[..., 0, 0] = 1
+
+    def loss(kind: int, absent: float, place: tuple[int, int] = (4, 4), listed: torch.Tensor = none) -> float:
+        logits = torch.full((1, 12, 8, 8), -30.0)
+        logits[:, kind, place[0], place[1]] = 2
+        crop = Crop(picture, picture, zeros, zeros, none + 1, has, torch.zeros(1, 7, 2, 2), listed, has)
+        weights = replace(NONE, mask=1.0)
+        recipe = replace(ALL, losses=weights, real_weight=2.0, absent_weight=absent)
+        return float(step_losses(Shown((logits,), None, None, None), crop, recipe, Terms(NONE))[0]["mask"])
+
+    assert loss(3, 0.2) == pytest.approx(loss(3, 1.0)), "the face has some"
+    assert loss(5, 0.2) == pytest.approx(0.2 * loss(5, 1.0), rel=1e-3)
+    assert loss(5, 0.0) == pytest.approx(0, abs=1e-6)
+    assert loss(5, 0.0, (0, 0), looked) == pytest.approx(loss(5, 1.0, (0, 0), looked)), "an eye has looked there"

@@ -146,6 +146,7 @@ def window(case: Case, side: int) -> Window:
     crop = Crop(
         _tensor(image), _tensor(target), words[:, :, None, None] * alpha, alpha * words[:, :, None, None] * 0,
         torch.ones_like(alpha), words, places(torch.from_numpy(regions[None])), torch.zeros_like(alpha),
+        words,
     )  # fmt: skip
     asked, unasked, there = case.asked[cut], case.unasked[cut], case.there[cut]
     return Window(case.face.face_id, case.kind, crop, image, target, asked, unasked, there)

@@ -50,7 +50,8 @@ class Crop(NamedTuple):
     image, target: (3, S, S) in [0, 1]; the target is the image without the asked imperfections. kinds: painted masks
     (12, s, s). ignore: (12, s, s), 1 where a native imperfection of the kind may lie. region: the instruction's,
     (1, s, s), s = S / stride. words: (12,) asked kinds, 0 or 1. places: where on the face, (7, S / 8, S / 8), see
-    imperfection.places. listed: (1, s, s), how much a place has been looked at by eye (`data/real_marks.py`).
+    imperfection.places. listed: (1, s, s), how much a place has been looked at by eye (`data/real_marks.py`). has:
+    (12,), 1 for kinds that the whole face has, in the crop or not.
     """
 
     image: Tensor
@@ -61,6 +62,7 @@ class Crop(NamedTuple):
     words: Tensor
     places: Tensor
     listed: Tensor
+    has: Tensor
 
     @property
     def asked(self) -> Tensor:
@@ -110,7 +112,9 @@ class PaintedCrops(Dataset[Crop]):
             image, target = _camera(rng, image, target)
         words = np.array([k in asked for k in IMPERFECTIONS], np.float32)
         seen = [_tensor(x) for x in (image, target, *maps)]
-        asks = {"words": torch.from_numpy(words), "places": _tensor(where), "listed": _tensor(listed)}
+        there = {*sample.alphas, *(mark.kind for mark in real if mark.there)}
+        has = torch.tensor([float(k in there) for k in IMPERFECTIONS])
+        asks = {"words": torch.from_numpy(words), "places": _tensor(where), "listed": _tensor(listed), "has": has}
         return Crop(*seen, **asks)
 
     def _sample(self, number: int) -> tuple[Any, FloatImage]:

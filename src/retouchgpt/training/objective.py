@@ -64,7 +64,9 @@ def step_losses(
 
 def _map_terms(maps: tuple[Tensor, ...], crop: Crop, recipe: Recipe) -> dict[str, Tensor]:
     """mask, dice and kind, averaged over the maps of the fused form."""
-    pairs = [(logits, *_map_target(logits, crop)) for logits in maps]
+    plain = [(logits, *_map_target(logits, crop)) for logits in maps]
+    quieter = crop._replace(ignore=_silent(crop, recipe.absent_weight))
+    pairs = [(logits, *_map_target(logits, quieter)) for logits in maps]
     if recipe.mask_form == "l1":
         losses = [mask_l1(*pair) for pair in pairs]
     else:
@@ -74,8 +76,15 @@ def _map_terms(maps: tuple[Tensor, ...], crop: Crop, recipe: Recipe) -> dict[str
     if recipe.losses.dice:
         terms["dice"] = torch.stack([dice_loss(*pair) for pair in pairs]).mean()
     if recipe.losses.kind:
-        terms["kind"] = torch.stack([kind_loss(*pair) for pair in pairs]).mean()
+        terms["kind"] = torch.stack([kind_loss(*pair) for pair in plain]).mean()
     return terms
+
+
+def _silent(crop: Crop, absent: float) -> Tensor:
+    """Where the maps' losses are silent, (B, 12, s, s): where a native imperfection may lie, and in part all over the
+    maps of the kinds that the face has none of, except in a place that an eye has looked at."""
+    without = (1 - crop.has)[:, :, None, None] * (1 - absent) * (1 - crop.listed)
+    return crop.ignore.maximum(without)
 
 
 def _heed(logits: Tensor, crop: Crop, recipe: Recipe) -> Tensor | None:

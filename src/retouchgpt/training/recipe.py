@@ -59,7 +59,9 @@ class Recipe:
     llm: folder of the frozen LLM, empty to train without it (the prompts then reach G_ctrl directly). text_encoder: of
     the fused IIP, empty for the packaged one.
     real_marks: a list of real marks (`data/real_marks.py`), empty for none; real_weight: how often the places in it
-    count for the imperfection maps.
+    count for the imperfection maps. absent_weight: how much a map of a kind counts on a face that has none of it, from
+    0 to 1. An instruction names what is there, so that to find it beside its look-alikes matters more than to know that
+    it is not there at all.
     crop: side of the training crops in px, a multiple of window x last stride. batch: crops of one pass, over all
     processes together, for the imperfection maps; repair_batch: how many of them are also repaired (R and D cost four
     times the maps). accumulate: passes a step.
@@ -85,6 +87,7 @@ class Recipe:
     network: dict[str, Any] = field(default_factory=dict)
     real_marks: str = ""
     real_weight: float = 1.0
+    absent_weight: float = 1.0
     start: str = ""
     takes: tuple[str, ...] = ()
     rests: tuple[str, ...] = ()
@@ -132,6 +135,8 @@ class Recipe:
         checked_precision(self.precision)
         if self.real_weight < 1:
             raise ValueError("real_weight is at least 1")
+        if not 0 <= self.absent_weight <= 1:
+            raise ValueError("absent_weight is from 0 to 1")
         if self.accumulate < 1 or self.repair_batch > self.batch:
             raise ValueError("accumulate begins at 1, and repair_batch is at most batch")
         if not self.losses.mask and not self.repair_batch:
