@@ -52,6 +52,7 @@ def repair_in_steps(
     side = seen.crop.shape[-1] // PLACE_PX
     where_on_face = F.adaptive_avg_pool2d(places(seen.regions), side)
     mask, kinds = torch.zeros_like(seen.crop[:, :1]), torch.zeros_like(seen.heat)
+    strength = torch.zeros_like(seen.heat[:, :1])
     allowed = torch.from_numpy(seen.allowed)
     for step in range(pace.most):
         where = choose(now)
@@ -70,7 +71,8 @@ def repair_in_steps(
         total = (now.crop + correction).clamp(0, 1) - seen.crop if step else correction
         mask = torch.maximum(mask, out.mask.float().clamp(0, 1))
         kinds = torch.maximum(kinds, where.told.float())
-        trail.append(measured(seen, total, mask, kinds))
+        strength = torch.maximum(strength, where.strength.float())
+        trail.append(measured(seen, total, mask, kinds, strength))
         if step + 1 < pace.most:
             state = out.state.float() if out.state is not None else state
             now = look_again(network, seen, (seen.crop + total).clamp(0, 1))
