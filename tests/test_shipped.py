@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from skimage.data import astronaut
 
 from retouchgpt.apps import cli
 from retouchgpt.core.errors import WeightsAltered, WeightsMismatch, WeightsMissing
-from retouchgpt.model.checkpoint import shipped
+from retouchgpt.model.checkpoint import from_pretrained, shipped
 from retouchgpt.session import RetouchGPT
 
 pytestmark = pytest.mark.slow
@@ -40,6 +42,15 @@ def test_weights_fit_their_budget_and_have_a_card() -> None:
     card = (shipped() / "MODEL_CARD.md").read_text()
     for heading in ("Intended use", "Training data", "Results", "Risks", "Licence"):
         assert heading in card
+
+
+@torch.inference_mode()
+def test_every_level_of_the_encoder_sees() -> None:
+    picture = astronaut()[:256, 96:352]
+    image = torch.from_numpy(picture.transpose(2, 0, 1).copy())[None].float() / 255
+    features = from_pretrained().encode(torch.nn.functional.interpolate(image, scale_factor=2, mode="bilinear"))
+    for level, seen in enumerate(features.maps):
+        assert float(seen.std((0, 2, 3)).median()) > 0.1, f"level {level} is alike everywhere, as it once was"
 
 
 def test_demo_removes_paint_and_says_so(tmp_path: Path, capsys: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from retouchgpt.core.errors import InvalidPlan, WeightsAltered, WeightsMismatch, WeightsMissing
+from retouchgpt.core.errors import BadData, InvalidPlan, WeightsAltered, WeightsMismatch, WeightsMissing
 
 from .config import NetworkConfig
 from .network import RetouchNetwork
@@ -22,6 +22,7 @@ from .presets import PRESETS
 FORMAT = 1
 """Version of the folder's layout; raised when old weights can no longer be read."""
 CONFIG, WEIGHTS, LLM = "config.json", "model.safetensors", "llm"
+COUNT_ANEW = "Count statistics anew with python -m retouchgpt.training.statistics"
 
 
 def shipped(name: str = "compact") -> Path:
@@ -48,8 +49,13 @@ def create(name: str, *, seed: int = 0, **changes: Any) -> RetouchNetwork:
 
 
 def save_pretrained(network: RetouchNetwork, folder: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:
-    """Write config.json and model.safetensors; each file appears whole or not at all. Returns the folder."""
+    """Write config.json and model.safetensors; each file appears whole or not at all. Returns the folder.
+
+    Raises BadData where a weight is not finite: an infinite variance makes a whole level silent, and nothing fails.
+    """
     folder = Path(folder)
+    if unfit := not_finite(network):
+        raise BadData(f"weights that are not finite are not written: {', '.join(unfit)}. {COUNT_ANEW}")
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         name: value.detach().to("cpu", _stored(value, dtype)).contiguous()
@@ -65,17 +71,23 @@ def save_pretrained(network: RetouchNetwork, folder: str | Path, *, dtype: torch
     return folder
 
 
+def not_finite(network: torch.nn.Module) -> list[str]:
+    """Names of weights and statistics that hold an infinity or no number."""
+    return [name for name, value in network.state_dict().items() if not bool(value.isfinite().all())]
+
+
 def _stored(value: torch.Tensor, dtype: torch.dtype) -> torch.dtype:
-    """The type a tensor is written in: its own where it is no number or where `dtype` cannot hold its range."""
+    """The type a tensor is written in: its own where it is a count or where `dtype` cannot hold its range."""
     if not value.is_floating_point() or float(value.detach().abs().max()) > torch.finfo(dtype).max / 2:
         return value.dtype
     return dtype
 
 
-def from_pretrained(folder: str | Path | None = None) -> RetouchNetwork:
+def from_pretrained(folder: str | Path | None = None, *, finite: bool = True) -> RetouchNetwork:
     """Read a folder (default: the shipped `compact`) into a network in evaluation mode, float32, channels last.
 
-    Raises WeightsMissing, WeightsAltered (hash), WeightsMismatch (version, configuration, names or shapes).
+    Raises WeightsMissing, WeightsAltered (hash), WeightsMismatch (version, configuration, names or shapes, and, unless
+    not asked for with `finite`, weights that are not finite).
     """
     folder = shipped() if folder is None else Path(folder)
     config_path, weights_path = folder / CONFIG, folder / WEIGHTS
@@ -90,6 +102,8 @@ def from_pretrained(folder: str | Path | None = None) -> RetouchNetwork:
         network.load_state_dict(load_file(weights_path), strict=True)  # copies into float32
     except (TypeError, KeyError, RuntimeError, InvalidPlan) as error:
         raise WeightsMismatch(weights_path, str(error).splitlines()[0]) from error
+    if finite and (unfit := not_finite(network)):
+        raise WeightsMismatch(weights_path, f"not finite are {', '.join(unfit)}. {COUNT_ANEW}")
     return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
