@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from retouchgpt.core.errors import BadData
+from retouchgpt.core.vocabulary import IMPERFECTIONS
 from retouchgpt.data.cache import paint_ahead
 from retouchgpt.model.checkpoint import LLM, shipped
 from retouchgpt.model.imperfection import Selection
@@ -231,8 +232,6 @@ def test_a_repair_is_judged_where_something_asked_was_and_not_where_a_mark_may_b
 
 
 def test_a_crop_tells_what_its_whole_face_has(cache: Path) -> None:
-    from retouchgpt.core.vocabulary import IMPERFECTIONS
-
     crops = PaintedCrops(cache, crop=64, stride=2, seed=3)
     beyond = 0
     for i in range(8):

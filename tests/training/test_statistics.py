@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from retouchgpt.core.errors import BadData, WeightsMismatch
+from retouchgpt.core.errors import BadData, WeightsNotFinite
 from retouchgpt.data.cache import paint_ahead
 from retouchgpt.model.checkpoint import create, from_pretrained, save_pretrained, sha256
 from retouchgpt.model.image_encoder import ImageFeatures
@@ -78,7 +78,7 @@ def test_the_command_mends_weights_that_are_not_read_otherwise(
     config = (folder / "config.json").read_text()
     digest = sha256(folder / "model.safetensors")
     (folder / "config.json").write_text(config.replace(config.split('"sha256": "')[1][:64], digest))
-    with pytest.raises(WeightsMismatch, match=rf"not finite are {VARIANCE}.*retouchgpt.training.statistics"):
+    with pytest.raises(WeightsNotFinite, match=rf"not finite: {VARIANCE}.*retouchgpt.training.statistics"):
         from_pretrained(folder)
     main([str(folder), str(cache), str(tmp_path / "out"), "--crops", str(BATCH)])
     assert "1 batches of 14 crops" in capsys.readouterr().out
@@ -96,7 +96,7 @@ def test_nothing_to_count_on_and_no_numbers_to_count_are_refused(
         count_anew(create("tiny"), [])
     network = create("tiny").eval()
     torch.nn.init.constant_(network.get_parameter("encoder.levels.0.0.conv.weight"), math.inf)
-    with pytest.raises(BadData, match="is not finite"):
+    with pytest.raises(BadData, match="no numbers on these crops"):
         count_anew(network, [collate([crops[0]])])
     save_pretrained(create("tiny", grounded=False), tmp_path / "fused")
     with pytest.raises(BadData, match="read the instruction"):

@@ -192,6 +192,17 @@ class WeightsMismatch(UnusableInput):
         self.path, self.detail = path, detail
 
 
+class WeightsNotFinite(UnusableInput):
+    """Weights or statistics that hold an infinity or no number."""
+
+    def __init__(self, path: str | Path, detail: str) -> None:
+        super().__init__(
+            f"the weights {path} hold values that are not finite: {detail}. Install the package again, or "
+            "count the statistics of your own anew with python -m retouchgpt.training.statistics."
+        )
+        self.path, self.detail = path, detail
+
+
 class HubUnavailable(UnusableInput):
     """A model hub that cannot be reached, or does not have what was asked for."""
 

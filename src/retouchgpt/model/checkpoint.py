@@ -13,7 +13,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from retouchgpt.core.errors import BadData, InvalidPlan, WeightsAltered, WeightsMismatch, WeightsMissing
+from retouchgpt.core.errors import (
+    BadData,
+    InvalidPlan,
+    WeightsAltered,
+    WeightsMismatch,
+    WeightsMissing,
+    WeightsNotFinite,
+)
 
 from .config import NetworkConfig
 from .network import RetouchNetwork
@@ -22,7 +29,6 @@ from .presets import PRESETS
 FORMAT = 1
 """Version of the folder's layout; raised when old weights can no longer be read."""
 CONFIG, WEIGHTS, LLM = "config.json", "model.safetensors", "llm"
-COUNT_ANEW = "Count statistics anew with python -m retouchgpt.training.statistics"
 
 
 def shipped(name: str = "compact") -> Path:
@@ -55,7 +61,7 @@ def save_pretrained(network: RetouchNetwork, folder: str | Path, *, dtype: torch
     """
     folder = Path(folder)
     if unfit := not_finite(network):
-        raise BadData(f"weights that are not finite are not written: {', '.join(unfit)}. {COUNT_ANEW}")
+        raise BadData(f"weights that are not finite are not written: {', '.join(unfit)}")
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         name: value.detach().to("cpu", _stored(value, dtype)).contiguous()
@@ -86,8 +92,8 @@ def _stored(value: torch.Tensor, dtype: torch.dtype) -> torch.dtype:
 def from_pretrained(folder: str | Path | None = None, *, finite: bool = True) -> RetouchNetwork:
     """Read a folder (default: the shipped `compact`) into a network in evaluation mode, float32, channels last.
 
-    Raises WeightsMissing, WeightsAltered (hash), WeightsMismatch (version, configuration, names or shapes, and, unless
-    not asked for with `finite`, weights that are not finite).
+    Raises WeightsMissing, WeightsAltered (hash), WeightsMismatch (version, configuration, names or shapes), and, with
+    `finite`, WeightsNotFinite.
     """
     folder = shipped() if folder is None else Path(folder)
     config_path, weights_path = folder / CONFIG, folder / WEIGHTS
@@ -103,7 +109,7 @@ def from_pretrained(folder: str | Path | None = None, *, finite: bool = True) ->
     except (TypeError, KeyError, RuntimeError, InvalidPlan) as error:
         raise WeightsMismatch(weights_path, str(error).splitlines()[0]) from error
     if finite and (unfit := not_finite(network)):
-        raise WeightsMismatch(weights_path, f"not finite are {', '.join(unfit)}. {COUNT_ANEW}")
+        raise WeightsNotFinite(weights_path, ", ".join(unfit))
     return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

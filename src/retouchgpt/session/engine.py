@@ -76,7 +76,8 @@ class RetouchGPT(HubMixin):
         llm: another causal LLM (folder or hub id) that writes the answers, in `precision` (bf16, fp32), with the PEFT
         adapter in the folder `lora` if given; the network goes on reading the LLM that it was trained with. hub:
         revision, cache_dir, token, local_files_only, force_download, see hub.fetch. Raises WeightsMissing,
-        WeightsAltered, WeightsMismatch or BadData; MissingExtra for what is not installed; HubUnavailable for a hub id
+        WeightsAltered, WeightsMismatch, WeightsNotFinite or BadData; MissingExtra for what is not installed;
+        HubUnavailable for a hub id
         that cannot be had.
         """
         from retouchgpt.language.answers import AnswerWriter

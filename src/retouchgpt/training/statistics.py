@@ -9,15 +9,14 @@ two were averaged, and of none where it ever became infinite. What lies in OUT b
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from retouchgpt.core.errors import BadData
-from retouchgpt.model.checkpoint import from_pretrained, save_pretrained
+from retouchgpt.model.checkpoint import from_pretrained, not_finite, save_pretrained
 from retouchgpt.model.network import RetouchNetwork
 from retouchgpt.model.precision import autocast
 
@@ -30,11 +29,10 @@ BATCH, SIDE = 14, 256
 @torch.no_grad()
 def count_anew(network: RetouchNetwork, batches: Iterable[Crop]) -> int:
     """Give every batch norm of what sees the mean of the batches' means and variances, in place; how many batches
-    there were. Raises BadData where there was none, or a statistic is not finite."""
-    norms = {name: m for name, m in network.named_modules() if isinstance(m, _BatchNorm)}
-    kept = {name: norm.momentum for name, norm in norms.items()}
+    there were. Raises BadData where there was none, or a weight or statistic is not finite."""
+    norms = [(m, m.momentum) for m in network.modules() if isinstance(m, _BatchNorm)]
     count = 0
-    for norm in norms.values():
+    for norm, _ in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean of all batches, not of the last ones
         norm.train()
@@ -45,20 +43,14 @@ def count_anew(network: RetouchNetwork, batches: Iterable[Crop]) -> int:
                 network.imperfection(features, crop.places)
             count += 1
     finally:
-        for name, norm in norms.items():
-            norm.momentum = kept[name]
+        for norm, momentum in norms:
+            norm.momentum = momentum
             norm.eval()
     if not count:
         raise BadData("batch statistics need at least one batch of crops")
-    _checked(norms)
+    if unfit := not_finite(network):
+        raise BadData(f"the weights give no numbers on these crops: not finite are {', '.join(unfit)}")
     return count
-
-
-def _checked(norms: Mapping[str, nn.Module]) -> None:
-    for name, norm in norms.items():
-        for kind, values in norm.named_buffers():
-            if not values.isfinite().all():
-                raise BadData(f"{name}.{kind} is not finite: the weights give no numbers on these crops")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -78,8 +70,9 @@ def main(arguments: list[str] | None = None) -> None:
     stride = network.config.strides[0]
     crops = PaintedCrops(options.cache, crop=SIDE, stride=stride, seed=options.seed, real_marks=options.real)
     batches = (collate([crops[i + j] for j in range(BATCH)]) for i in range(0, options.crops - BATCH + 1, BATCH))
-    print(f"counted on {count_anew(network, batches)} batches of {BATCH} crops; written to {options.out}")
+    count = count_anew(network, batches)
     save_pretrained(network, options.out, dtype=torch.float16)
+    print(f"counted on {count} batches of {BATCH} crops; written to {options.out}")
 
 
 if __name__ == "__main__":
